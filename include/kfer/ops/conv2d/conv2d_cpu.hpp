@@ -17,8 +17,8 @@ struct conv2d_impl<double, Cpu> {
   static Conv2dGrads<double, Cpu> backward(const Conv2dShape& s, const Tensor<double, Cpu>& x,
                                            const Tensor<double, Cpu>& w, const Tensor<double, Cpu>* y,
                                            const Tensor<double, Cpu>& dy, const Conv2dEpilogue& epilogue,
-                                           Conv2dWants) {
-    return reference::conv2d_backward(s, x, w, y, dy, epilogue);
+                                           Conv2dWants wants) {
+    return reference::conv2d_backward(s, x, w, y, dy, epilogue, wants);
   }
 };
 
@@ -40,7 +40,7 @@ struct conv2d_impl<float, Cpu> {
 
   static Conv2dGrads<float, Cpu> backward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* y, Tn dy,
                                           const Conv2dEpilogue& epilogue, Conv2dWants wants) {
-    if (empty(s)) return reference::conv2d_backward(s, x, w, y, dy, epilogue);
+    if (empty(s)) return reference::conv2d_backward(s, x, w, y, dy, epilogue, wants);
     if (y) dy = masked(std::move(dy), *y, epilogue.dropout ? epilogue.dropout->scale() : 1.f);
     Conv2dGrads<float, Cpu> grads;
     if (wants.w || wants.bias)
