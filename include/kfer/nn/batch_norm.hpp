@@ -7,14 +7,15 @@
 namespace kfer {
 
 struct BatchNorm2dConfig {
-  double momentum = 0.1;  ///< share of the new batch in the running statistics (Keras' momentum is 1 minus this)
+  double momentum =
+      0.1;  ///< share of the new batch in the running statistics (Keras' momentum is 1 minus this)
   double eps = 1e-5;
   bool relu = false;  ///< y = max(0, y), after the residual
   double gamma = 1;   ///< first value of `weight`; 0 makes a residual block start as the identity
 };
 
-/// y = (x - mean) / sqrt(variance + eps) * weight + bias, with the batch's own statistics in training and with the
-/// running ones in inference or while `frozen`. x: [N, C, H, W]; all parameters and buffers: [C].
+/// y = (x - mean) / sqrt(variance + eps) * weight + bias, with the batch's own statistics in training and
+/// with the running ones in inference or while `frozen`. x: [N, C, H, W]; all parameters and buffers: [C].
 template <FloatingElement T = float, class D = Cpu>
 struct BatchNorm2d {
   using parameter_type = Variable<T, D>;
@@ -37,7 +38,9 @@ struct BatchNorm2d {
 
   Variable<T, D> operator()(const Variable<T, D>& x) { return apply(x, nullptr); }
   /// The same plus a residual of x's shape, added before the ReLU.
-  Variable<T, D> operator()(const Variable<T, D>& x, const Variable<T, D>& residual) { return apply(x, &residual); }
+  Variable<T, D> operator()(const Variable<T, D>& x, const Variable<T, D>& residual) {
+    return apply(x, &residual);
+  }
 
   template <class Visitor>
   void visit(Visitor&& v) {

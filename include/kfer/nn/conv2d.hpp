@@ -26,17 +26,18 @@ struct Conv2d {
   std::optional<Variable<T, D>> bias;
   Conv2dOptions options;
 
-  Conv2d(std::int64_t in, std::int64_t out, Extent2d kernel, RandomStream& random, const Conv2dConfig& config = {})
+  Conv2d(std::int64_t in, std::int64_t out, Extent2d kernel, RandomStream& random,
+         const Conv2dConfig& config = {})
       : options{.stride = config.stride,
                 .padding = config.padding,
                 .dilation = config.dilation,
                 .groups = config.groups,
                 .relu = config.relu,
                 .dropout = {}} {
-    require(config.groups >= 1 && in % config.groups == 0 && out % config.groups == 0, "Conv2d: ", config.groups,
-            " groups do not divide ", in, " input and ", out, " output channels");
-    weight = detail::make_parameter<Variable<T, D>>({out, in / config.groups, kernel.height, kernel.width}, config.init,
-                                                    random);
+    require(config.groups >= 1 && in % config.groups == 0 && out % config.groups == 0,
+            "Conv2d: ", config.groups, " groups do not divide ", in, " input and ", out, " output channels");
+    weight = detail::make_parameter<Variable<T, D>>({out, in / config.groups, kernel.height, kernel.width},
+                                                    config.init, random);
     if (config.bias) bias.emplace(zeros<T, D>({out}), true);
   }
 

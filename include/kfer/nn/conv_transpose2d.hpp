@@ -27,7 +27,8 @@ struct ConvTranspose2d {
 
   ConvTranspose2d(std::int64_t in, std::int64_t out, Extent2d kernel, RandomStream& random,
                   const ConvTranspose2dConfig& config = {})
-      : weight(detail::make_parameter<Variable<T, D>>({in, out, kernel.height, kernel.width}, config.init, random)) {
+      : weight(detail::make_parameter<Variable<T, D>>({in, out, kernel.height, kernel.width}, config.init,
+                                                      random)) {
     options.stride = config.stride;
     options.padding = config.padding;
     options.output_padding = config.output_padding;

@@ -1,7 +1,8 @@
-// Initial values of parameters. An initialiser is a function (shape, random stream) -> tensor; number i of the stream
-// makes element i, so a seed gives the same weights on every device and at any thread count.
+// Initial values of parameters. An initialiser is a function (shape, random stream) -> tensor; number i of
+// the stream makes element i, so a seed gives the same weights on every device and at any thread count.
 //
-// Fans follow Keras and PyTorch: of a weight [out, in, kernel...], fan_in = in * kernel and fan_out = out * kernel.
+// Fans follow Keras and PyTorch: of a weight [out, in, kernel...], fan_in = in * kernel and fan_out = out *
+// kernel.
 #pragma once
 
 #include <cmath>
@@ -24,7 +25,8 @@ struct Fans {
 };
 /// Throws ShapeError for a shape of rank below 2: it has no fans.
 inline Fans fans(const Shape& shape) {
-  require<ShapeError>(shape.rank() >= 2, "an initialiser that scales by fan needs a weight [out, in, ...], got ", shape);
+  require<ShapeError>(shape.rank() >= 2,
+                      "an initialiser that scales by fan needs a weight [out, in, ...], got ", shape);
   double kernel = 1;
   for (std::size_t i = 2; i < shape.rank(); ++i) kernel *= static_cast<double>(shape[i]);
   return {static_cast<double>(shape[1]) * kernel, static_cast<double>(shape[0]) * kernel};
@@ -48,7 +50,8 @@ inline Tensor<double, Cpu> uniform(const Shape& shape, const RandomStream& rando
 inline Tensor<double, Cpu> normal(const Shape& shape, const RandomStream& random, double deviation) {
   Tensor<double, Cpu> out(shape);
   double* p = out.mutable_data();
-  parallel_for(out.numel(), [&](std::int64_t i) { p[i] = deviation * random.normal(static_cast<std::uint64_t>(i)); });
+  parallel_for(out.numel(),
+               [&](std::int64_t i) { p[i] = deviation * random.normal(static_cast<std::uint64_t>(i)); });
   return out;
 }
 
@@ -61,8 +64,12 @@ inline Tensor<double, Cpu> constant(const Shape& shape, double value) {
 inline Initializer constant(double value) {
   return [value](const Shape& shape, const RandomStream&) { return constant(shape, value); };
 }
-inline Tensor<double, Cpu> zeros(const Shape& shape, const RandomStream&) { return constant(shape, 0); }
-inline Tensor<double, Cpu> ones(const Shape& shape, const RandomStream&) { return constant(shape, 1); }
+inline Tensor<double, Cpu> zeros(const Shape& shape, const RandomStream&) {
+  return constant(shape, 0);
+}
+inline Tensor<double, Cpu> ones(const Shape& shape, const RandomStream&) {
+  return constant(shape, 1);
+}
 
 /// Glorot and Bengio 2010: uniform, variance 2 / (fan_in + fan_out). Keras' default.
 inline Tensor<double, Cpu> glorot_uniform(const Shape& shape, const RandomStream& random) {
@@ -111,7 +118,8 @@ inline Tensor<double, Cpu> orthogonal(const Shape& shape, const RandomStream& ra
     for (int pass = 0; pass < 2; ++pass)
       for (std::int64_t j = 0; j < k; ++j) {
         const double projection = dot(k, j);
-        for (std::int64_t i = 0; i < length; ++i) p[k * step + i * stride] -= projection * p[j * step + i * stride];
+        for (std::int64_t i = 0; i < length; ++i)
+          p[k * step + i * stride] -= projection * p[j * step + i * stride];
       }
     const double norm = std::sqrt(dot(k, k));
     for (std::int64_t i = 0; i < length; ++i) p[k * step + i * stride] /= norm;
@@ -129,7 +137,8 @@ V make_parameter(const Shape& shape, const Initializer& initializer, RandomStrea
   using T = typename V::value_type;
   const RandomStream stream = random.take();
   const Tensor<double, Cpu> values = initializer(shape, stream);
-  require<ShapeError>(values.shape() == shape, "an initialiser made a tensor of shape ", values.shape(), " for ", shape);
+  require<ShapeError>(values.shape() == shape, "an initialiser made a tensor of shape ", values.shape(),
+                      " for ", shape);
   const auto plain = values.to_vector();
   return V(Value(shape, std::span<const T>(std::vector<T>(plain.begin(), plain.end()))), true);
 }

@@ -13,7 +13,8 @@ struct LinearConfig {
   Initializer init = init::glorot_uniform;
 };
 
-/// y = x weight^T + bias, then ReLU if asked for. x: [N, in]; y: [N, out]; weight: [out, in]; bias: [out], from 0.
+/// y = x weight^T + bias, then ReLU if asked for. x: [N, in]; y: [N, out]; weight: [out, in]; bias: [out],
+/// from 0.
 template <FloatingElement T = float, class D = Cpu>
 struct Linear {
   using parameter_type = Variable<T, D>;

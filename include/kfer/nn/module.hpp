@@ -3,8 +3,8 @@
 //   template <class Visitor>
 //   void visit(Visitor&& v) { v("conv1", conv1); v("weight", weight); ... }
 //
-// and hands each member to the visitor, in order, under the name that torchvision would give it. What a member is
-// follows from its type:
+// and hands each member to the visitor, in order, under the name that torchvision would give it. What a
+// member is follows from its type:
 //   Variable<T, D>             a parameter
 //   Tensor<T, D>               a buffer: saved with the weights, not trained (running statistics)
 //   another module             a child; names are joined by '.'
@@ -57,7 +57,9 @@ struct AnyVisitor {
 
 /// Anything that can be visited.
 template <class M>
-concept Module = requires(M& m, const detail::AnyVisitor& v) { m.visit(v); };
+concept Module = requires(M& m, const detail::AnyVisitor& v) {
+  m.visit(v);
+};
 
 namespace detail {
 
@@ -66,12 +68,15 @@ struct ParameterTypeOf {
   using type = Variable<float, Cpu>;
 };
 template <class M>
-  requires requires { typename M::parameter_type; }
+requires requires {
+  typename M::parameter_type;
+}
 struct ParameterTypeOf<M> {
   using type = typename M::parameter_type;
 };
 
-/// Walks a module tree: `member(path, leaf)` for every leaf, `module(path, m)` for every module before its members.
+/// Walks a module tree: `member(path, leaf)` for every leaf, `module(path, m)` for every module before its
+/// members.
 template <class OnMember, class OnModule>
 class Walker {
  public:
@@ -90,8 +95,9 @@ class Walker {
       (*module_)(std::as_const(path), x);
       x.visit(Walker(std::move(path), *member_, *module_));
     } else {
-      static_assert(is_variable<X> || is_tensor<X> || std::is_same_v<X, RandomStream> || std::is_same_v<X, bool>,
-                    "a module's visit() names something that is no parameter, buffer, module, random stream or mode");
+      static_assert(
+          is_variable<X> || is_tensor<X> || std::is_same_v<X, RandomStream> || std::is_same_v<X, bool>,
+          "a module's visit() names something that is no parameter, buffer, module, random stream or mode");
       (*member_)(std::as_const(path), x);
     }
   }
@@ -131,7 +137,8 @@ void for_each_parameter(M& m, F&& f) {
     using X = std::remove_reference_t<decltype(x)>;
     if constexpr (detail::is_variable<X>) {
       static_assert(std::is_same_v<X, parameter_type_t<M>>,
-                    "this module's parameters are not float on Cpu: declare `using parameter_type = Variable<T, D>;` in it");
+                    "this module's parameters are not float on Cpu: declare `using parameter_type = "
+                    "Variable<T, D>;` in it");
       f(path, x);
     }
   });
@@ -142,7 +149,8 @@ void for_each_buffer(M& m, F&& f) {
   for_each_member(m, [&](const std::string& path, auto& x) {
     using X = std::remove_reference_t<decltype(x)>;
     if constexpr (detail::is_tensor<X>) {
-      static_assert(std::is_same_v<X, tensor_type_t<M>>, "a buffer has the element type and device of the parameters");
+      static_assert(std::is_same_v<X, tensor_type_t<M>>,
+                    "a buffer has the element type and device of the parameters");
       f(path, x);
     }
   });
@@ -194,8 +202,8 @@ template <Module M>
 void set_requires_grad(M& m, bool on) {
   for_each_parameter(m, [&](const std::string&, auto& p) { p.set_requires_grad(on); });
 }
-/// Takes a module out of training: no gradients, and batch norms run on their running statistics even while the rest
-/// trains. `on = false` undoes it.
+/// Takes a module out of training: no gradients, and batch norms run on their running statistics even while
+/// the rest trains. `on = false` undoes it.
 template <Module M>
 void set_frozen(M& m, bool on) {
   set_requires_grad(m, !on);

@@ -43,14 +43,16 @@ template <FloatingElement T, class D>
 Variable<T, D> observed(const void* layer, Variable<T, D> y) {
   if (LayerObserver* observer = LayerObserver::current()) [[unlikely]]
     observer->saw(
-        layer, [](const void* value) { return all_finite(*static_cast<const Tensor<T, D>*>(value)); }, &y.value());
+        layer, [](const void* value) { return all_finite(*static_cast<const Tensor<T, D>*>(value)); },
+        &y.value());
   return y;
 }
 
 }  // namespace detail
 
 /// The path of the first layer of `m` whose result is not finite while `run()` executes (without recording
-/// gradients), if there is one. Layers change their state (running statistics, random streams) as in any forward pass.
+/// gradients), if there is one. Layers change their state (running statistics, random streams) as in any
+/// forward pass.
 template <Module M, class Run>
 std::optional<std::string> first_non_finite_layer(M& m, Run&& run) {
   struct Observer final : detail::LayerObserver {
@@ -66,7 +68,8 @@ std::optional<std::string> first_non_finite_layer(M& m, Run&& run) {
   std::optional<std::string> name;
   if (observer.found)
     for_each_module(m, [&](const std::string& path, auto& module) {
-      if (static_cast<const void*>(&module) == observer.found) name = path;  // the innermost at this address wins
+      if (static_cast<const void*>(&module) == observer.found)
+        name = path;  // the innermost at this address wins
     });
   return name;
 }

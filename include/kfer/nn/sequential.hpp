@@ -15,7 +15,9 @@ struct FirstParameterType {
 template <class First, class... Rest>
 struct FirstParameterType<First, Rest...> : FirstParameterType<Rest...> {};
 template <class First, class... Rest>
-  requires requires { typename First::parameter_type; }
+requires requires {
+  typename First::parameter_type;
+}
 struct FirstParameterType<First, Rest...> {
   using type = typename First::parameter_type;
 };

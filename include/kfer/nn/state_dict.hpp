@@ -9,8 +9,8 @@
 
 namespace kfer {
 
-/// (name, row-major tensor) in visiting order. The tensors share storage with the module until either is written, so
-/// a state dictionary is a cheap snapshot.
+/// (name, row-major tensor) in visiting order. The tensors share storage with the module until either is
+/// written, so a state dictionary is a cheap snapshot.
 template <FloatingElement T, class D>
 using StateDict = std::vector<std::pair<std::string, Tensor<T, D>>>;
 
@@ -28,14 +28,17 @@ auto state_dict(M& m) {
 }
 
 struct LoadOptions {
-  /// Entries whose names start with one of these are neither needed nor read, as {"fc."} for another number of classes.
+  /// Entries whose names start with one of these are neither needed nor read, as {"fc."} for another number
+  /// of classes.
   std::vector<std::string> ignore = {};
 };
 
 namespace detail {
 
 /// PyTorch counts batches in an integer buffer that nothing reads.
-inline bool is_bookkeeping(std::string_view name) { return name.ends_with("num_batches_tracked"); }
+inline bool is_bookkeeping(std::string_view name) {
+  return name.ends_with("num_batches_tracked");
+}
 
 inline bool is_ignored(std::string_view name, const LoadOptions& options) {
   for (const auto& prefix : options.ignore)
@@ -62,7 +65,8 @@ struct Misfits {
   bool any() const { return !missing.empty() || !unexpected.empty() || !shapes.empty(); }
 };
 
-/// Compares names and shapes of a module with those of `entries`, any range of (name, something with a shape).
+/// Compares names and shapes of a module with those of `entries`, any range of (name, something with a
+/// shape).
 template <Module M, class Entries, class ShapeOf>
 Misfits compare_entries(M& m, const Entries& entries, const ShapeOf& shape_of, const LoadOptions& options) {
   std::unordered_map<std::string_view, const Shape*> given;
@@ -82,13 +86,16 @@ Misfits compare_entries(M& m, const Entries& entries, const ShapeOf& shape_of, c
     }
   });
   for (const auto& [name, entry] : entries)
-    if (!known.contains(name) && !is_ignored(name, options) && !is_bookkeeping(name)) misfits.unexpected.push_back(name);
+    if (!known.contains(name) && !is_ignored(name, options) && !is_bookkeeping(name))
+      misfits.unexpected.push_back(name);
   return misfits;
 }
 
 inline float half_to_float(std::uint16_t h) {
-  const std::uint32_t sign = std::uint32_t{h & 0x8000u} << 16, exponent = (h >> 10) & 31, fraction = h & 0x3FFu;
-  if (exponent == 0) return std::bit_cast<float>(sign) + (sign ? -1.0f : 1.0f) * static_cast<float>(fraction) * 0x1p-24f;
+  const std::uint32_t sign = std::uint32_t{h & 0x8000u} << 16, exponent = (h >> 10) & 31,
+                      fraction = h & 0x3FFu;
+  if (exponent == 0)
+    return std::bit_cast<float>(sign) + (sign ? -1.0f : 1.0f) * static_cast<float>(fraction) * 0x1p-24f;
   const std::uint32_t rest = exponent == 31 ? 0x7F800000u : (exponent + 112) << 23;
   return std::bit_cast<float>(sign | rest | fraction << 13);
 }
@@ -115,14 +122,15 @@ std::vector<T> floating_values(const io::Safetensors& file, const std::string& n
   else if (view.dtype == "F16")
     convert(std::uint16_t{}, half_to_float);
   else
-    throw FormatError(text("'", file.name(), "': tensor '", name, "' is ", view.dtype, ", expected a floating type"));
+    throw FormatError(
+        text("'", file.name(), "': tensor '", name, "' is ", view.dtype, ", expected a floating type"));
   return out;
 }
 
 }  // namespace detail
 
-/// Sets every parameter and buffer from `dict`. Throws ShapeError naming every entry that is missing, unexpected or of
-/// another shape (with both shapes); the module is then unchanged.
+/// Sets every parameter and buffer from `dict`. Throws ShapeError naming every entry that is missing,
+/// unexpected or of another shape (with both shapes); the module is then unchanged.
 template <Module M, FloatingElement T, class D>
 void load_state_dict(M& m, const StateDict<T, D>& dict, const LoadOptions& options = {}) {
   const auto misfits = detail::compare_entries(
@@ -151,8 +159,8 @@ std::string model_name(const M& m) {
     return "";
 }
 
-/// Saves parameters and buffers as safetensors, with the model's name as metadata "model", followed by `metadata`. The
-/// file at `path` is replaced entirely or not at all. Throws IoError.
+/// Saves parameters and buffers as safetensors, with the model's name as metadata "model", followed by
+/// `metadata`. The file at `path` is replaced entirely or not at all. Throws IoError.
 template <Module M>
 void save_weights(M& m, const std::string& path, io::Metadata metadata = {}) {
   using T = typename tensor_type_t<M>::value_type;
@@ -167,8 +175,8 @@ void save_weights(M& m, const std::string& path, io::Metadata metadata = {}) {
 }
 
 /// Loads what `save_weights` or PyTorch's safetensors saved; any floating type is converted. Throws IoError,
-/// FormatError (a damaged file, or weights of another model: both are named), ShapeError as `load_state_dict`.
-/// The module is unchanged if it throws.
+/// FormatError (a damaged file, or weights of another model: both are named), ShapeError as
+/// `load_state_dict`. The module is unchanged if it throws.
 template <Module M>
 void load_weights(M& m, const std::string& path, const LoadOptions& options = {}) {
   using Value = tensor_type_t<M>;
@@ -176,8 +184,8 @@ void load_weights(M& m, const std::string& path, const LoadOptions& options = {}
   const auto file = io::Safetensors::open(path);
   const auto own = model_name(m);
   const auto theirs = file.metadata("model").value_or("");
-  require<FormatError>(own.empty() || theirs.empty() || own == theirs, "'", path, "' holds weights of '", theirs,
-                       "', expected weights of '", own, "'");
+  require<FormatError>(own.empty() || theirs.empty() || own == theirs, "'", path, "' holds weights of '",
+                       theirs, "', expected weights of '", own, "'");
   const auto misfits = detail::compare_entries(
       m, file.tensors(), [](const io::TensorView& t) -> const Shape& { return t.shape; }, options);
   require<ShapeError>(!misfits.any(), misfits.message(text("'", path, "' does not fit the model")));

@@ -51,7 +51,9 @@ std::string summary(M& m) {
     name_width = std::max(name_width, line.name.size());
     total_width = std::max(total_width, text(line.count.total).size());
   }
-  const auto left = [](std::string s, std::size_t width) { return s.append(width - std::min(width, s.size()), ' '); };
+  const auto left = [](std::string s, std::size_t width) {
+    return s.append(width - std::min(width, s.size()), ' ');
+  };
   const auto right = [](const std::string& s, std::size_t width) {
     return std::string(width - std::min(width, s.size()), ' ') + s;
   };
@@ -60,7 +62,8 @@ std::string summary(M& m) {
                          right("trainable", trainable_width), "  shapes\n");
   for (const auto& line : lines) {
     out += text(left(line.name, name_width), "  ", right(text(line.count.total), total_width), "  ",
-                right(text(line.count.trainable), trainable_width), line.shapes.empty() ? "" : "  ", line.shapes, "\n");
+                right(text(line.count.trainable), trainable_width), line.shapes.empty() ? "" : "  ",
+                line.shapes, "\n");
   }
   return out;
 }
