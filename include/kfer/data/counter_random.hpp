@@ -1,6 +1,6 @@
-// Random numbers as a pure function of a key: `CounterRandom({seed, epoch, image})` always yields the same stream,
-// whoever asks, in whatever order and on whatever thread. Data generation, shuffling and augmentation stand on it,
-// so that all of them repeat from the seed alone and can be resumed at any item.
+// Random numbers as a pure function of a key: `CounterRandom({seed, epoch, image})` always yields the same
+// stream, whoever asks, in whatever order and on whatever thread. Data generation, shuffling and augmentation
+// stand on it, so that all of them repeat from the seed alone and can be resumed at any item.
 #pragma once
 
 #include <cmath>
@@ -10,7 +10,8 @@
 
 namespace kfer::data {
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64 bits that passes BigCrush on a counter.
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64 bits that passes BigCrush on a
+/// counter.
 constexpr std::uint64_t mix_bits(std::uint64_t x) {
   x ^= x >> 30;
   x *= 0xbf58476d1ce4e5b9u;

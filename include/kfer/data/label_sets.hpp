@@ -1,5 +1,5 @@
-// The three label sets of the K-drama data (Cho et al., BigComp 2022): names in published order, and how many images
-// each combination of labels has in each published split.
+// The three label sets of the K-drama data (Cho et al., BigComp 2022): names in published order, and how many
+// images each combination of labels has in each published split.
 #pragma once
 
 #include <bit>

@@ -1,5 +1,5 @@
-// Everything about a picture that does not depend on the emotion: who is shown, in what light, before what, and how
-// the camera sees it. Drawn once a clip; a frame then moves it a little.
+// Everything about a picture that does not depend on the emotion: who is shown, in what light, before what,
+// and how the camera sees it. Drawn once a clip; a frame then moves it a little.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@ enum class Fringe { swept, bangs, curtain, side_part, receding, count };
 
 struct Appearance {
   Colour skin, lips, hair, iris, cloth, backdrop_top, backdrop_bottom, tint;
-  float jaw = 0.5f, chin = 0, eye_spacing = 0.27f, eye_size = 1, eye_slant = 0, brow_weight = 1, nose = 1, lip = 1,
-        mouth_width = 1, age = 0;
+  float jaw = 0.5f, chin = 0, eye_spacing = 0.27f, eye_size = 1, eye_slant = 0, brow_weight = 1, nose = 1,
+        lip = 1, mouth_width = 1, age = 0;
   Fringe fringe = Fringe::swept;
   float parting = 1, hair_volume = 1, hair_phase = 0;
   bool long_hair = false, crease = true, lashes = false, glasses = false, earrings = false;
@@ -31,7 +31,8 @@ struct Appearance {
 inline Appearance sample_appearance(CounterRandom& random) {
   Appearance a;
   // Skin runs from light to deep; undertone and saturation vary around the line.
-  constexpr std::array<Colour, 4> skins{{{0.98f, 0.85f, 0.75f}, {0.93f, 0.75f, 0.62f}, {0.84f, 0.64f, 0.49f}, {0.66f, 0.46f, 0.34f}}};
+  constexpr std::array<Colour, 4> skins{
+      {{0.98f, 0.85f, 0.75f}, {0.93f, 0.75f, 0.62f}, {0.84f, 0.64f, 0.49f}, {0.66f, 0.46f, 0.34f}}};
   const float depth = 2.9f * random.uniform() * random.uniform(0.4f, 1.f);
   const auto step = static_cast<std::size_t>(depth);
   a.skin = mix(skins[step], skins[step + 1], depth - static_cast<float>(step)) +
@@ -40,12 +41,18 @@ inline Appearance sample_appearance(CounterRandom& random) {
   const bool made_up = random.chance(0.4f);
   a.lips = mix(Colour{0.80f, 0.50f, 0.46f} * a.skin + Colour{0.08f, 0, 0}, {0.80f, 0.25f, 0.30f},
                made_up ? random.uniform(0.3f, 0.8f) : 0.f);
-  constexpr std::array<Colour, 5> hairs{{{0.08f, 0.07f, 0.08f}, {0.16f, 0.11f, 0.09f}, {0.30f, 0.19f, 0.13f}, {0.45f, 0.29f, 0.16f}, {0.20f, 0.13f, 0.16f}}};
-  a.hair = mix(hairs[random.below(hairs.size())], {0.72f, 0.71f, 0.70f}, a.age > 0.6f ? random.uniform(0.2f, 0.9f) : 0.f);
+  constexpr std::array<Colour, 5> hairs{{{0.08f, 0.07f, 0.08f},
+                                         {0.16f, 0.11f, 0.09f},
+                                         {0.30f, 0.19f, 0.13f},
+                                         {0.45f, 0.29f, 0.16f},
+                                         {0.20f, 0.13f, 0.16f}}};
+  a.hair = mix(hairs[random.below(hairs.size())], {0.72f, 0.71f, 0.70f},
+               a.age > 0.6f ? random.uniform(0.2f, 0.9f) : 0.f);
   a.iris = mix(Colour{0.13f, 0.08f, 0.05f}, {0.34f, 0.21f, 0.11f}, random.uniform());
   const auto muted = [&](float low, float high) {
     const float grey = random.uniform(low, high);
-    return Colour{grey * random.uniform(0.75f, 1.15f), grey * random.uniform(0.8f, 1.1f), grey * random.uniform(0.75f, 1.2f)};
+    return Colour{grey * random.uniform(0.75f, 1.15f), grey * random.uniform(0.8f, 1.1f),
+                  grey * random.uniform(0.75f, 1.2f)};
   };
   a.cloth = muted(0.15f, 0.85f);
   a.backdrop_top = muted(0.15f, 0.8f);
@@ -102,11 +109,12 @@ inline void vary_appearance(Appearance& a, CounterRandom& random) {
   a.blur = positive(a.blur + random.normal(0, 0.08f));
 }
 
-/// How strongly a person shows the emotion: one strength for all actions, a little of each one's own, and a resting
-/// face that differs from person to person.
+/// How strongly a person shows the emotion: one strength for all actions, a little of each one's own, and a
+/// resting face that differs from person to person.
 inline void vary_expression(Expression& e, float spread, CounterRandom& random) {
   const float strength = 1 + random.normal(0, spread);
-  for (std::size_t a = 0; a < action_count; ++a) e[a] *= std::clamp(strength + random.normal(0, spread), 0.5f, 1.4f);
+  for (std::size_t a = 0; a < action_count; ++a)
+    e[a] *= std::clamp(strength + random.normal(0, spread), 0.5f, 1.4f);
   using enum Action;
   for (const auto action : {brow_inner, brow_outer, lid, smile, wide, gaze_x, gaze_y})
     e[action] += random.normal(0, 0.6f * spread);

@@ -1,5 +1,5 @@
-// A small picture that shapes are painted on, back to front, with anti-aliased edges; and the pose that maps pixels to
-// the two spaces that a face is drawn in.
+// A small picture that shapes are painted on, back to front, with anti-aliased edges; and the pose that maps
+// pixels to the two spaces that a face is drawn in.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ struct Pose {
   float yaw = 0, pitch = 0;   ///< [-1, 1]: how far the features wander right and down over the head
 };
 
-/// A pixel's place in head space (upright, not turned: outline, hair, ears), and in face space, where eyes, nose and
-/// mouth have fixed places: a turned head moves its features by parallax, most in the middle.
+/// A pixel's place in head space (upright, not turned: outline, hair, ears), and in face space, where eyes,
+/// nose and mouth have fixed places: a turned head moves its features by parallax, most in the middle.
 struct Place {
   Point head, face;
 };
@@ -64,16 +64,19 @@ class Canvas {
             shader((static_cast<float>(x) + 0.5f) * step - 1, (static_cast<float>(y) + 0.5f) * step - 1);
   }
 
-  /// Blends `shader(place)`, a Paint, over the pixels within `radius` (and a margin for the turned head) of `centre`.
+  /// Blends `shader(place)`, a Paint, over the pixels within `radius` (and a margin for the turned head) of
+  /// `centre`.
   template <class Shader>
   void paint(Point centre, float radius, const Shader& shader) {
     const Point turned = centre + parallax(centre);
     const float half = static_cast<float>(size_);
     const float cx = pose_.centre.x * half + unit_ * (cos_ * turned.x - sin_ * turned.y);
     const float cy = pose_.centre.y * half + unit_ * (sin_ * turned.x + cos_ * turned.y);
-    const float reach = unit_ * (radius + 0.25f * (std::abs(pose_.yaw) + std::abs(pose_.pitch)) * 0.3f) + 1.5f;
+    const float reach =
+        unit_ * (radius + 0.25f * (std::abs(pose_.yaw) + std::abs(pose_.pitch)) * 0.3f) + 1.5f;
     const auto clip = [&](float v) { return static_cast<int>(std::clamp(v, 0.f, half)); };
-    const int x0 = clip(cx - reach), x1 = clip(cx + reach + 1), y0 = clip(cy - reach), y1 = clip(cy + reach + 1);
+    const int x0 = clip(cx - reach), x1 = clip(cx + reach + 1), y0 = clip(cy - reach),
+              y1 = clip(cy + reach + 1);
     for (int y = y0; y < y1; ++y)
       for (int x = x0; x < x1; ++x) {
         const auto i = static_cast<std::size_t>(y * size_ + x);

@@ -1,6 +1,7 @@
-// Which images a synthetic set holds: how many of each label set, cut into clips, dealt to train, valid and test. The
-// published set is the pattern: the same label sets in the same proportions, the same kind of clips, and the same way
-// of splitting, image by image, so that most test images have a neighbour of their clip in train.
+// Which images a synthetic set holds: how many of each label set, cut into clips, dealt to train, valid and
+// test. The published set is the pattern: the same label sets in the same proportions, the same kind of
+// clips, and the same way of splitting, image by image, so that most test images have a neighbour of their
+// clip in train.
 #pragma once
 
 #include <algorithm>
@@ -17,8 +18,9 @@
 
 namespace kfer::data::synthetic {
 
-/// Divides `total` in the proportions of `weights` by the method of largest remainders: parts sum to `total`, and each
-/// is its exact share rounded down or up. Ties go to the earlier part. Weights are not negative; all zero gives zeros.
+/// Divides `total` in the proportions of `weights` by the method of largest remainders: parts sum to `total`,
+/// and each is its exact share rounded down or up. Ties go to the earlier part. Weights are not negative; all
+/// zero gives zeros.
 inline std::vector<std::int64_t> apportion(std::int64_t total, std::span<const std::int64_t> weights) {
   const std::int64_t sum = std::accumulate(weights.begin(), weights.end(), std::int64_t{0});
   std::vector<std::int64_t> parts(weights.size());
@@ -64,7 +66,8 @@ inline std::int32_t sample_clip_length(CounterRandom& random) {
   return std::clamp(static_cast<std::int32_t>(length + 0.5f), 1, longest_clip);
 }
 
-/// Deals the items `members` (indices into `images`) to the splits, `counts[s]` to each, in an order drawn from `keys`.
+/// Deals the items `members` (indices into `images`) to the splits, `counts[s]` to each, in an order drawn
+/// from `keys`.
 template <class Assign>
 void deal(std::vector<std::size_t> members, std::span<const std::int64_t> counts, std::uint64_t seed,
           std::uint64_t stream, const Assign& assign) {
@@ -79,10 +82,11 @@ void deal(std::vector<std::size_t> members, std::span<const std::int64_t> counts
 
 /// Plans a set of `images` pictures. Throws ValueError unless 0 < images <= 10^7.
 inline Plan make_plan(std::int64_t images, std::uint64_t seed) {
-  require(images > 0 && images <= 10'000'000, "a synthetic set has 1 to 10,000,000 images, asked for ", images);
+  require(images > 0 && images <= 10'000'000, "a synthetic set has 1 to 10,000,000 images, asked for ",
+          images);
   const auto& published = multi_label.counts;
-  const std::array<std::int64_t, 3> split_weights{multi_label.images(Split::train), multi_label.images(Split::valid),
-                                                  multi_label.images(Split::test)};
+  const std::array<std::int64_t, 3> split_weights{
+      multi_label.images(Split::train), multi_label.images(Split::valid), multi_label.images(Split::test)};
   const auto totals = apportion(images, split_weights);
   std::array<std::vector<std::int64_t>, 3> counts;  // by split, then label set
   for (std::size_t s = 0; s < 3; ++s) {
@@ -102,7 +106,8 @@ inline Plan make_plan(std::int64_t images, std::uint64_t seed) {
       const auto length = static_cast<std::int32_t>(std::min<std::int64_t>(left, sample_clip_length(random)));
       const auto drama = static_cast<std::size_t>(random.below(dramas.size()));
       const auto clip = static_cast<std::int32_t>(plan.clips.size());
-      plan.clips.push_back({published[row].labels, static_cast<std::int32_t>(drama), ++numbers[drama], length});
+      plan.clips.push_back(
+          {published[row].labels, static_cast<std::int32_t>(drama), ++numbers[drama], length});
       for (std::int32_t frame = 0; frame < length; ++frame) {
         members.push_back(plan.images.size());
         plan.images.push_back({clip, frame, Split::train});
@@ -123,7 +128,8 @@ inline std::string clip_name(const Clip& clip) {
   return digits(dramas[static_cast<std::size_t>(clip.drama)], 2) + "_" + digits(clip.number, 7);
 }
 
-/// "06_0000031_00033.jpg": the clip, and its frame from 1. Published ids end in .jpg whatever the record's codec.
+/// "06_0000031_00033.jpg": the clip, and its frame from 1. Published ids end in .jpg whatever the record's
+/// codec.
 inline std::string image_name(const Clip& clip, std::int32_t frame) {
   std::string s = std::to_string(frame + 1);
   return clip_name(clip) + "_" + std::string(s.size() < 5 ? 5 - s.size() : 0, '0') + s + ".jpg";

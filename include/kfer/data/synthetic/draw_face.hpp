@@ -19,7 +19,8 @@ inline void blur(std::vector<Colour>& pixels, int size, float sigma) {
   std::vector<float> taps(static_cast<std::size_t>(2 * radius + 1));
   float sum = 0;
   for (int i = -radius; i <= radius; ++i)
-    sum += taps[static_cast<std::size_t>(i + radius)] = std::exp(-0.5f * static_cast<float>(i * i) / (sigma * sigma));
+    sum += taps[static_cast<std::size_t>(i + radius)] =
+        std::exp(-0.5f * static_cast<float>(i * i) / (sigma * sigma));
   std::vector<Colour> other(pixels.size());
   const auto pass = [&](const std::vector<Colour>& from, std::vector<Colour>& to, int step, int line) {
     for (int j = 0; j < size; ++j)
@@ -35,13 +36,14 @@ inline void blur(std::vector<Colour>& pixels, int size, float sigma) {
   pass(other, pixels, size, 1);
 }
 
-/// Draws a face of `size` x `size` pixels into `out` as height x width x RGB. Throws ShapeError unless `out` holds
-/// size * size * 3 bytes.
-inline void draw_face(const Appearance& appearance, const Expression& expression, int size, CounterRandom grain,
-                      std::span<std::uint8_t> out) {
-  require<ShapeError>(size > 0 && out.size() == static_cast<std::size_t>(size) * static_cast<std::size_t>(size) * 3,
-                      "draw_face: a picture of ", size, "x", size, " RGB pixels does not fit a buffer of ",
-                      out.size(), " bytes");
+/// Draws a face of `size` x `size` pixels into `out` as height x width x RGB. Throws ShapeError unless `out`
+/// holds size * size * 3 bytes.
+inline void draw_face(const Appearance& appearance, const Expression& expression, int size,
+                      CounterRandom grain, std::span<std::uint8_t> out) {
+  require<ShapeError>(
+      size > 0 && out.size() == static_cast<std::size_t>(size) * static_cast<std::size_t>(size) * 3,
+      "draw_face: a picture of ", size, "x", size, " RGB pixels does not fit a buffer of ", out.size(),
+      " bytes");
   const Appearance& a = appearance;
   const Expression& e = expression;
   Pose pose = a.pose;
@@ -74,7 +76,8 @@ inline void draw_face(const Appearance& appearance, const Expression& expression
   for (std::size_t i = 0; i < pixels.size(); ++i) {
     const std::uint64_t bits = grain.bits();  // the sum of two uniforms a channel: close enough to normal
     const auto noise = [&](int shift) {
-      const float sum = static_cast<float>(bits >> shift & 1023) + static_cast<float>(bits >> (shift + 10) & 1023);
+      const float sum =
+          static_cast<float>(bits >> shift & 1023) + static_cast<float>(bits >> (shift + 10) & 1023);
       return a.noise * 2.45f * (sum / 1023 - 1);
     };
     const Colour c = gain * pixels[i];

@@ -1,6 +1,7 @@
-// What an emotion does to a face. Each of the 24 emotions is a short list of facial actions with strengths, in the
-// spirit of the Facial Action Coding System (Ekman and Friesen 1978), plus the shorthand of illustration (tears, sweat,
-// blush), because 64x64 pixels need clear signs. These are the drawing's conventions, not a claim about people.
+// What an emotion does to a face. Each of the 24 emotions is a short list of facial actions with strengths,
+// in the spirit of the Facial Action Coding System (Ekman and Friesen 1978), plus the shorthand of
+// illustration (tears, sweat, blush), because 64x64 pixels need clear signs. These are the drawing's
+// conventions, not a claim about people.
 #pragma once
 
 #include <array>
@@ -68,25 +69,58 @@ class Expression {
 inline const std::array<Expression, 24>& emotion_expressions() {
   using enum Action;
   static const std::array<Expression, 24> table{{
-      /* moved */ {{brow_inner, 0.7f}, {sparkle, 1.f}, {smile, 0.35f}, {open, 0.25f}, {gaze_y, -0.5f}, {pitch, -0.3f}},
+      /* moved */ {
+          {brow_inner, 0.7f}, {sparkle, 1.f}, {smile, 0.35f}, {open, 0.25f}, {gaze_y, -0.5f}, {pitch, -0.3f}},
       /* fearful */
-      {{brow_inner, 0.9f}, {brow_outer, 0.5f}, {lid, 0.9f}, {wide, 0.5f}, {clench, 0.8f}, {open, 0.25f}, {pallor, 1.f}},
-      /* bored */ {{lid, -0.6f}, {gaze_x, -0.7f}, {gaze_y, -0.4f}, {brow_outer, -0.2f}, {smirk, -0.5f}, {roll, -0.5f}},
+      {{brow_inner, 0.9f},
+       {brow_outer, 0.5f},
+       {lid, 0.9f},
+       {wide, 0.5f},
+       {clench, 0.8f},
+       {open, 0.25f},
+       {pallor, 1.f}},
+      /* bored */
+      {{lid, -0.6f}, {gaze_x, -0.7f}, {gaze_y, -0.4f}, {brow_outer, -0.2f}, {smirk, -0.5f}, {roll, -0.5f}},
       /* surprised */ {{brow_inner, 1.1f}, {brow_outer, 1.2f}, {lid, 1.f}, {open, 0.8f}, {wide, -0.5f}},
       /* angry */
-      {{brow_inner, -1.1f}, {brow_outer, 0.5f}, {furrow, 1.f}, {lid, -0.15f}, {smile, -0.7f}, {flush, 0.6f}, {flare, 0.6f}},
+      {{brow_inner, -1.1f},
+       {brow_outer, 0.5f},
+       {furrow, 1.f},
+       {lid, -0.15f},
+       {smile, -0.7f},
+       {flush, 0.6f},
+       {flare, 0.6f}},
       /* anxious */ {{brow_inner, 0.6f}, {furrow, 0.5f}, {gaze_x, 0.9f}, {tremble, 1.f}, {sweat, 1.f}},
-      /* smitten */ {{blush, 1.f}, {lid, -0.25f}, {smile, 0.5f}, {sparkle, 0.5f}, {gaze_y, -0.4f}, {brow_outer, 0.3f}},
+      /* smitten */
+      {{blush, 1.f}, {lid, -0.25f}, {smile, 0.5f}, {sparkle, 0.5f}, {gaze_y, -0.4f}, {brow_outer, 0.3f}},
       /* fluttered */ {{nose_blush, 1.f}, {lid, 0.5f}, {wide, -0.6f}, {gaze_x, -0.6f}, {brow_inner, 0.5f}},
       /* disappointed */
       {{brow_outer, -0.7f}, {lid, -0.4f}, {gaze_y, 0.8f}, {smirk, -0.9f}, {smile, -0.4f}, {pitch, 0.4f}},
-      /* fulfilled */ {{lid, -0.5f}, {smile, 0.8f}, {wide, 0.6f}, {pout, -0.6f}, {pitch, -0.8f}, {brow_outer, 0.3f}},
-      /* ashamed */ {{pitch, 1.f}, {gaze_y, 1.f}, {lid, -0.5f}, {blush, 0.5f}, {nose_blush, 0.5f}, {pout, -0.8f}, {brow_inner, 0.4f}},
+      /* fulfilled */
+      {{lid, -0.5f}, {smile, 0.8f}, {wide, 0.6f}, {pout, -0.6f}, {pitch, -0.8f}, {brow_outer, 0.3f}},
+      /* ashamed */
+      {{pitch, 1.f},
+       {gaze_y, 1.f},
+       {lid, -0.5f},
+       {blush, 0.5f},
+       {nose_blush, 0.5f},
+       {pout, -0.8f},
+       {brow_inner, 0.4f}},
       /* sad */ {{brow_inner, 1.f}, {brow_outer, -0.6f}, {smile, -0.8f}, {tears, 1.f}, {lid, -0.2f}},
-      /* upset */ {{brow_inner, -0.5f}, {furrow, 0.8f}, {pout, 1.f}, {smile, -0.6f}, {wide, -0.3f}, {squint, 0.3f}},
+      /* upset */
+      {{brow_inner, -0.5f}, {furrow, 0.8f}, {pout, 1.f}, {smile, -0.6f}, {wide, -0.3f}, {squint, 0.3f}},
       /* sympathetic */ {{roll, 1.f}, {brow_inner, 0.8f}, {smile, 0.25f}, {pout, -0.3f}},
-      /* passionate */ {{lid, 0.6f}, {brow_inner, -0.6f}, {brow_outer, 0.8f}, {open, 0.5f}, {smile, 0.5f}, {flare, 1.f}, {flush, 0.4f}, {sparkle, 0.5f}},
-      /* depressed */ {{bags, 1.f}, {lid, -0.55f}, {gaze_y, 0.5f}, {brow_outer, -0.4f}, {smile, -0.4f}, {pitch, 0.3f}},
+      /* passionate */
+      {{lid, 0.6f},
+       {brow_inner, -0.6f},
+       {brow_outer, 0.8f},
+       {open, 0.5f},
+       {smile, 0.5f},
+       {flare, 1.f},
+       {flush, 0.4f},
+       {sparkle, 0.5f}},
+      /* depressed */
+      {{bags, 1.f}, {lid, -0.55f}, {gaze_y, 0.5f}, {brow_outer, -0.4f}, {smile, -0.4f}, {pitch, 0.3f}},
       /* amused */ {{open, 0.6f}, {smile, 0.9f}, {wide, 0.5f}, {brow_inner, 0.4f}, {brow_outer, 0.4f}},
       /* affectionate */ {{roll, -1.f}, {blush, 0.5f}, {smile, 0.5f}, {lid, -0.35f}, {squint, 0.3f}},
       /* guilty */ {{bite, 1.f}, {gaze_x, -0.9f}, {gaze_y, 0.5f}, {brow_inner, 0.7f}, {brow_outer, -0.2f}},
@@ -94,14 +128,15 @@ inline const std::array<Expression, 24>& emotion_expressions() {
       /* jealous */ {{brow_skew, 1.f}, {gaze_x, 1.f}, {smirk, 0.9f}, {lid, -0.25f}},
       /* peaceful */ {{lid, -1.f}, {smile, 0.4f}, {brow_outer, 0.1f}},
       /* happy */ {{squint, 1.f}, {smile, 1.f}, {wide, 0.5f}, {brow_outer, 0.3f}},
-      /* disgusted */ {{nose_wrinkle, 1.f}, {brow_inner, -0.6f}, {squint, 0.4f}, {smile, -0.5f}, {wide, 0.2f}},
+      /* disgusted */
+      {{nose_wrinkle, 1.f}, {brow_inner, -0.6f}, {squint, 0.4f}, {smile, -0.5f}, {wide, 0.2f}},
   }};
   return table;
 }
 
-/// Blends the emotions of a label set. For every action the strengths v are weighted by their own size, sum v|v| /
-/// sum |v|: what only one of the emotions does shows undiminished, what they agree on stays, and what they contradict
-/// each other in goes to the one that insists more.
+/// Blends the emotions of a label set. For every action the strengths v are weighted by their own size, sum
+/// v|v| / sum |v|: what only one of the emotions does shows undiminished, what they agree on stays, and what
+/// they contradict each other in goes to the one that insists more.
 inline Expression expression_of(LabelMask labels) {
   Expression out;
   for (std::size_t a = 0; a < action_count; ++a) {

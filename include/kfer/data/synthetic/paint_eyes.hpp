@@ -5,8 +5,8 @@
 
 namespace kfer::data::synthetic {
 
-/// The opening of one eye: two parabolas between shared corners. A lower lid above the rest position makes the arcs of
-/// a laughing eye; an upper lid below it, the arcs of a closed one.
+/// The opening of one eye: two parabolas between shared corners. A lower lid above the rest position makes
+/// the arcs of a laughing eye; an upper lid below it, the arcs of a closed one.
 struct EyeShape {
   Point centre;
   float side, half_width, upper, lower, slant;
@@ -33,8 +33,11 @@ struct EyeShape {
 inline EyeShape eye_shape(const Appearance& a, const Expression& e, float side) {
   const float lid = e[Action::lid], squint = saturate(e[Action::squint]);
   const float upper = lid >= 0 ? 0.088f * (1 + 0.75f * lid) : mix(0.088f, -0.045f, std::min(1.f, -lid));
-  return {{side * a.eye_spacing, -0.1f}, side, 0.155f * (1 + 0.06f * lid),
-          a.eye_size * std::max(upper, -0.05f), a.eye_size * mix(0.058f + 0.02f * positive(lid), -0.06f, squint),
+  return {{side * a.eye_spacing, -0.1f},
+          side,
+          0.155f * (1 + 0.06f * lid),
+          a.eye_size * std::max(upper, -0.05f),
+          a.eye_size * mix(0.058f + 0.02f * positive(lid), -0.06f, squint),
           a.eye_slant};
 }
 
@@ -56,7 +59,8 @@ inline void paint_eye(Canvas& canvas, const Appearance& a, const Expression& e, 
     Colour c = Colour{0.97f, 0.96f, 0.95f} * mix({1, 1, 1}, a.tint, 0.5f);
     const float iris = circle(p, look, iris_radius);
     const float ring = saturate(-iris / iris_radius);
-    c = mix(c, mix(0.5f * a.iris, 1.6f * a.iris, ring * smoothstep(-0.05f, 0.06f, p.y - look.y)), canvas.cover(iris));
+    c = mix(c, mix(0.5f * a.iris, 1.6f * a.iris, ring * smoothstep(-0.05f, 0.06f, p.y - look.y)),
+            canvas.cover(iris));
     c = mix(c, {0.03f, 0.02f, 0.02f}, canvas.cover(circle(p, look, 0.042f * a.eye_size)));
     c = (1 - 0.35f * smoothstep(0.06f, 0, p.y - eye.upper_lid(t))) * c;  // the lid's shadow
     c = mix(c, {0.80f, 0.92f, 1.f}, 0.75f * glow * smoothstep(0.05f, 0.0f, eye.lower_lid(t) - p.y));
@@ -72,13 +76,17 @@ inline void paint_eye(Canvas& canvas, const Appearance& a, const Expression& e, 
     float alpha = 0.92f * canvas.cover(eye.arc(p, eye.upper) - weight);
     if (a.lashes) {
       const Point corner{eye.centre.x + side * eye.half_width, eye.axis(side)};
-      alpha = std::max(alpha, 0.85f * canvas.cover(stroke(p, corner, corner + Point{side * 0.05f, -0.035f}, 0.016f, 0.005f)));
+      alpha = std::max(alpha, 0.85f * canvas.cover(stroke(p, corner, corner + Point{side * 0.05f, -0.035f},
+                                                          0.016f, 0.005f)));
     }
     return {ink, alpha};
   });
   canvas.paint(eye.centre, 0.26f, [&](const Place& at) -> Paint {
-    const float lower = canvas.cover(eye.arc(at.face, -eye.lower) - 0.008f) * (0.45f + 0.4f * saturate(e[squint]));
-    const float fold = a.crease && eye.upper > 0 ? 0.4f * canvas.cover(eye.arc(at.face + Point{0, 0.045f}, eye.upper) - 0.007f) : 0.f;
+    const float lower =
+        canvas.cover(eye.arc(at.face, -eye.lower) - 0.008f) * (0.45f + 0.4f * saturate(e[squint]));
+    const float fold = a.crease && eye.upper > 0
+                           ? 0.4f * canvas.cover(eye.arc(at.face + Point{0, 0.045f}, eye.upper) - 0.007f)
+                           : 0.f;
     return {0.42f * a.skin * Colour{1, 0.75f, 0.7f}, std::max(lower, fold)};
   });
 }
@@ -94,7 +102,8 @@ inline void paint_brow(Canvas& canvas, const Appearance& a, const Expression& e,
   const Colour colour = mix(a.hair, a.skin, 0.12f);
   const float weight = 0.032f * a.brow_weight;
   canvas.paint(middle, 0.28f, [&](const Place& at) -> Paint {
-    const float d = std::min(stroke(at.face, inner, middle, 0.85f * weight, weight), stroke(at.face, middle, outer, weight, 0.3f * weight));
+    const float d = std::min(stroke(at.face, inner, middle, 0.85f * weight, weight),
+                             stroke(at.face, middle, outer, weight, 0.3f * weight));
     return {colour, 0.92f * canvas.cover(d)};
   });
 }
@@ -108,7 +117,8 @@ inline void paint_glasses(Canvas& canvas, const Appearance& a) {
     const float temple = stroke(m, {a.eye_spacing + 0.19f, -0.13f}, {0.66f, -0.16f}, 0.014f, 0.012f);
     const float frame = std::min({std::abs(lens) - 0.015f, bridge, temple});
     const float edge = canvas.cover(frame);
-    const float shine = 0.10f * canvas.cover(lens) * smoothstep(0.02f, -0.1f, p.x + p.y - std::floor(p.x) * 0.1f);
+    const float shine =
+        0.10f * canvas.cover(lens) * smoothstep(0.02f, -0.1f, p.x + p.y - std::floor(p.x) * 0.1f);
     return edge > 0 ? Paint{a.glasses_colour, 0.9f * edge} : Paint{{0.9f, 0.95f, 1}, shine};
   });
 }
@@ -119,7 +129,8 @@ inline void paint_tears(Canvas& canvas, const Appearance& a, const Expression& e
   for (const float side : {-1.f, 1.f}) {
     const EyeShape eye = eye_shape(a, e, side);
     const Point top{side * (a.eye_spacing + 0.02f), eye.centre.y + std::max(eye.lower, 0.f)};
-    const Point bend = top + Point{side * 0.02f, 0.2f * tears}, end = top + Point{side * 0.015f, 0.08f + 0.36f * tears};
+    const Point bend = top + Point{side * 0.02f, 0.2f * tears},
+                end = top + Point{side * 0.015f, 0.08f + 0.36f * tears};
     canvas.paint(mix(top, end, 0.5f), 0.34f, [&](const Place& at) -> Paint {
       const Point p = at.face;
       const float path = std::min(stroke(p, top, bend, 0.022f, 0.026f), stroke(p, bend, end, 0.024f, 0.040f));
@@ -137,7 +148,8 @@ inline void paint_sweat(Canvas& canvas, const Appearance& a, const Expression& e
   const Point drop{0.47f * a.parting, -0.36f};
   canvas.paint(drop, 0.24f, [&](const Place& at) -> Paint {
     const Point p = at.face;
-    const float d = smooth_min(circle(p, drop + Point{0, 0.05f}, 0.068f), stroke(p, drop + Point{0, -0.13f}, drop, 0.004f, 0.04f), 0.03f);
+    const float d = smooth_min(circle(p, drop + Point{0, 0.05f}, 0.068f),
+                               stroke(p, drop + Point{0, -0.13f}, drop, 0.004f, 0.04f), 0.03f);
     const float gleam = canvas.cover(circle(p, drop + Point{-0.022f, 0.045f}, 0.02f));
     const Colour body = mix(Colour{0.35f, 0.60f, 0.88f}, {0.72f, 0.88f, 1.f}, smoothstep(0, -0.04f, d));
     return {mix(body, {1, 1, 1}, gleam), 0.95f * sweat * canvas.cover(d)};

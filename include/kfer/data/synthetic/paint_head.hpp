@@ -16,7 +16,8 @@ inline void paint_backdrop(Canvas& canvas, const Appearance& a) {
 
 /// Strands: brightness of hair over its base colour.
 inline float hair_shine(const Appearance& a, Point p) {
-  const float strands = 0.5f + 0.5f * std::sin(26 * p.x + 5 * p.y * p.x + 3 * std::sin(9 * p.x + a.hair_phase));
+  const float strands =
+      0.5f + 0.5f * std::sin(26 * p.x + 5 * p.y * p.x + 3 * std::sin(9 * p.x + a.hair_phase));
   const float band = spot(p, {0.25f * a.light.x * 2, -0.72f}, 0.55f, 0.16f);
   return 0.85f + 0.3f * strands * (0.5f + a.light_strength) + 0.9f * band * (0.4f + strands);
 }
@@ -53,7 +54,8 @@ inline void paint_ears(Canvas& canvas, const Appearance& a) {
     const Point centre{side * 0.645f, 0.0f};
     canvas.paint(centre, 0.2f, [&](const Place& at) -> Paint {
       const float inner = spot(at.head, centre + Point{-side * 0.01f, 0.01f}, 0.06f, 0.1f);
-      return {(0.86f - 0.3f * inner) * a.skin * Colour{1, 0.9f, 0.87f}, canvas.cover(ellipse(at.head, centre, 0.085f, 0.155f))};
+      return {(0.86f - 0.3f * inner) * a.skin * Colour{1, 0.9f, 0.87f},
+              canvas.cover(ellipse(at.head, centre, 0.085f, 0.155f))};
     });
     if (a.earrings)
       canvas.paint(centre + Point{0, 0.18f}, 0.06f, [&](const Place& at) -> Paint {
@@ -70,14 +72,16 @@ inline float face_outline(const Appearance& a, const Expression& e, Point p) {
   return smooth_min(skull, jaw, 0.22f);
 }
 
-/// Skin: a lit dome, the soft relief of sockets, nose and folds, and the colouring and lines that emotions bring.
+/// Skin: a lit dome, the soft relief of sockets, nose and folds, and the colouring and lines that emotions
+/// bring.
 inline void paint_skin(Canvas& canvas, const Appearance& a, const Expression& e) {
   using enum Action;
   const float lz = std::sqrt(std::max(0.05f, 1 - dot(a.light, a.light)));
   const Colour lit = mix({1, 1, 1}, {1.07f, 1.04f, 1.0f}, a.light_strength) * a.skin;
   const Colour shadow = mix(0.86f, 0.52f, a.light_strength) * a.skin * Colour{1, 0.87f, 0.83f};
   const Colour crease = 0.5f * a.skin * Colour{1, 0.75f, 0.7f};
-  const float fold = saturate(0.12f + 0.3f * a.age + 0.4f * positive(e[smile]) + 0.5f * e[nose_wrinkle] + 0.25f * e[wide]);
+  const float fold =
+      saturate(0.12f + 0.3f * a.age + 0.4f * positive(e[smile]) + 0.5f * e[nose_wrinkle] + 0.25f * e[wide]);
   const float raised = positive(0.5f * (e[brow_inner] + e[brow_outer]) - 0.15f);
   const float fold_reach = 0.03f * e[wide];
 
@@ -109,16 +113,21 @@ inline void paint_skin(Canvas& canvas, const Appearance& a, const Expression& e)
             0.75f * e[nose_blush] * spot({0.7f * p.x, p.y}, {0, 0.1f}, 0.38f, 0.12f));
     c = mix(c, c * Colour{1.12f, 0.66f, 0.60f}, e[flush] * (0.75f + 0.25f * smoothstep(0.2f, -0.6f, p.y)));
     c = mix(c, {0.62f, 0.70f, 0.86f}, 0.62f * e[pallor] * smoothstep(0.05f, -0.55f, p.y));
-    c = mix(c, Colour{0.50f, 0.38f, 0.50f} * a.skin, 0.85f * saturate(e[bags]) * spot(m, {a.eye_spacing, 0.03f}, 0.19f, 0.11f));
+    c = mix(c, Colour{0.50f, 0.38f, 0.50f} * a.skin,
+            0.85f * saturate(e[bags]) * spot(m, {a.eye_spacing, 0.03f}, 0.19f, 0.11f));
 
     // Lines.
-    const auto line = [&](float distance, float strength) { c = mix(c, crease, saturate(strength) * canvas.cover(distance)); };
+    const auto line = [&](float distance, float strength) {
+      c = mix(c, crease, saturate(strength) * canvas.cover(distance));
+    };
     line(stroke(m, {0.14f, 0.24f}, {0.27f + fold_reach, 0.44f}, 0.008f, 0.014f), 0.8f * fold);
     if (e[furrow] > 0.05f) line(stroke(m, {0.05f, -0.36f}, {0.04f, -0.2f}, 0.012f, 0.016f), 0.9f * e[furrow]);
     if (e[nose_wrinkle] > 0.05f)
-      for (const float y : {-0.1f, -0.03f, 0.04f}) line(stroke(m, {0, y}, {0.1f, y - 0.045f}, 0.013f, 0.011f), 0.95f * e[nose_wrinkle]);
+      for (const float y : {-0.1f, -0.03f, 0.04f})
+        line(stroke(m, {0, y}, {0.1f, y - 0.045f}, 0.013f, 0.011f), 0.95f * e[nose_wrinkle]);
     if (const float brow = saturate(0.55f * raised + 0.4f * a.age); brow > 0.05f)
-      for (const float y : {-0.6f, -0.52f}) line(stroke(m, {0, y}, {0.24f, y - 0.01f}, 0.009f, 0.006f), 0.7f * brow);
+      for (const float y : {-0.6f, -0.52f})
+        line(stroke(m, {0, y}, {0.24f, y - 0.01f}, 0.009f, 0.006f), 0.7f * brow);
     if (e[squint] > 0.1f) line(stroke(m, {0.46f, -0.07f}, {0.53f, -0.12f}, 0.01f, 0.006f), 0.7f * e[squint]);
     return {c, alpha};
   });
@@ -128,11 +137,16 @@ inline void paint_skin(Canvas& canvas, const Appearance& a, const Expression& e)
 inline float hairline(const Appearance& a, float x) {
   const float s = x * a.parting;
   switch (a.fringe) {
-    case Fringe::bangs: return -0.47f + 0.2f * x * x + 0.018f * std::sin(22 * x + a.hair_phase);
-    case Fringe::curtain: return -0.82f + 0.85f * std::pow(std::abs(x - 0.06f * a.parting), 1.3f);
-    case Fringe::side_part: return s > 0.22f ? -0.80f + 1.1f * (s - 0.22f) : -0.80f + 0.42f * (0.22f - s);
-    case Fringe::receding: return -0.74f + 0.45f * x * x;
-    default: return -0.62f + 0.35f * x * x + 0.14f * s + 0.015f * std::sin(16 * x + a.hair_phase);
+    case Fringe::bangs:
+      return -0.47f + 0.2f * x * x + 0.018f * std::sin(22 * x + a.hair_phase);
+    case Fringe::curtain:
+      return -0.82f + 0.85f * std::pow(std::abs(x - 0.06f * a.parting), 1.3f);
+    case Fringe::side_part:
+      return s > 0.22f ? -0.80f + 1.1f * (s - 0.22f) : -0.80f + 0.42f * (0.22f - s);
+    case Fringe::receding:
+      return -0.74f + 0.45f * x * x;
+    default:
+      return -0.62f + 0.35f * x * x + 0.14f * s + 0.015f * std::sin(16 * x + a.hair_phase);
   }
 }
 
@@ -142,7 +156,8 @@ inline void paint_hair(Canvas& canvas, const Appearance& a) {
     const float cap = ellipse(p, {0, -0.26f}, 0.72f * a.hair_volume, 0.76f * a.hair_volume);
     float d = std::max(cap, 0.8f * (p.y - hairline(a, p.x)));
     if (a.long_hair) {
-      const float inner = 0.60f - 0.05f * smoothstep(0, 0.6f, p.y), outer = 0.74f * a.hair_volume + 0.04f * p.y;
+      const float inner = 0.60f - 0.05f * smoothstep(0, 0.6f, p.y),
+                  outer = 0.74f * a.hair_volume + 0.04f * p.y;
       const float lock = std::max({inner - std::abs(p.x), std::abs(p.x) - outer, -0.45f - p.y});
       d = smooth_min(d, lock, 0.06f);
     } else {

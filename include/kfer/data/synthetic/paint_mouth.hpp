@@ -39,7 +39,9 @@ struct MouthShape {
     const float bow = 1 - 0.35f * positive(1 - 16 * t * t);
     return inner_top(t) - upper_lip * bow * std::sqrt(positive(1 - t * t));
   }
-  float outer_bottom(float t) const { return inner_bottom(t) + lower_lip * std::sqrt(positive(1 - t * t)) * (0.6f + 0.4f * (1 - t * t)); }
+  float outer_bottom(float t) const {
+    return inner_bottom(t) + lower_lip * std::sqrt(positive(1 - t * t)) * (0.6f + 0.4f * (1 - t * t));
+  }
 };
 
 inline MouthShape mouth_shape(const Appearance& a, const Expression& e) {
@@ -55,7 +57,8 @@ inline MouthShape mouth_shape(const Appearance& a, const Expression& e) {
   m.down = 0.20f * gape + 0.045f * clenched;
   m.square = std::max(0.8f * clenched, 0.3f * gape);
   m.upper_lip = 0.042f * a.lip * (1 - 0.75f * pressed) * (1 + 0.3f * purse) * (1 - 0.3f * gape);
-  m.lower_lip = 0.055f * a.lip * (1 - 0.75f * pressed) * (1 + 0.9f * pushed + 0.25f * purse) * (1 - 0.25f * gape);
+  m.lower_lip =
+      0.055f * a.lip * (1 - 0.75f * pressed) * (1 + 0.9f * pushed + 0.25f * purse) * (1 - 0.25f * gape);
   m.centre = {0, 0.475f - 0.03f * pushed - 0.02f * saturate(e[nose_wrinkle])};
   return m;
 }
@@ -74,7 +77,8 @@ inline void paint_mouth(Canvas& canvas, const Appearance& a, const Expression& e
     if (std::abs(t) >= 1) return {{}, 0};
     const float d = std::max(mouth.outer_top(t) - p.y, p.y - mouth.outer_bottom(t)) * 0.9f;
     const bool upper = p.y < mouth.seam(t);
-    const float gloss = spot(p, {0.03f * a.light.x, mouth.inner_bottom(0) + 0.5f * mouth.lower_lip}, 0.11f, 0.03f);
+    const float gloss =
+        spot(p, {0.03f * a.light.x, mouth.inner_bottom(0) + 0.5f * mouth.lower_lip}, 0.11f, 0.03f);
     return {(upper ? 0.86f : 1.0f) * a.lips + 0.25f * gloss * Colour{1, 0.9f, 0.9f}, 0.9f * canvas.cover(d)};
   });
   if (depth > 0.01f)
@@ -86,7 +90,9 @@ inline void paint_mouth(Canvas& canvas, const Appearance& a, const Expression& e
       const float alpha = canvas.cover(std::max(top - p.y, p.y - bottom) * 0.9f);
       if (alpha <= 0) return {{}, 0};
       Colour c{0.25f, 0.07f, 0.08f};
-      c = mix(c, {0.78f, 0.36f, 0.37f}, 0.85f * canvas.cover(ellipse(p, {0, mouth.inner_bottom(0) + 0.02f}, 0.62f * mouth.half_width, 0.45f * std::max(mouth.down, 0.04f))));
+      c = mix(c, {0.78f, 0.36f, 0.37f},
+              0.85f * canvas.cover(ellipse(p, {0, mouth.inner_bottom(0) + 0.02f}, 0.62f * mouth.half_width,
+                                           0.45f * std::max(mouth.down, 0.04f))));
       const Colour enamel{0.96f, 0.95f, 0.92f};
       const float show = mix(0.3f * mouth.down * saturate(0.4f + e[smile] + e[wide]), 1.0f, clenched);
       c = mix(c, (1 - 0.25f * t * t) * enamel, canvas.cover(p.y - top - show));
@@ -106,10 +112,13 @@ inline void paint_mouth(Canvas& canvas, const Appearance& a, const Expression& e
     const float d = std::abs(t) < 1 ? std::abs(p.y - on.y) / std::sqrt(1 + slope * slope) : length(p - on);
     float alpha = closed * canvas.cover(d - 0.012f);
     for (const float side : {-1.f, 1.f})
-      alpha = std::max(alpha, 0.8f * canvas.cover(circle(p, {mouth.centre.x + side * mouth.half_width, mouth.seam(side)}, 0.016f)));
+      alpha = std::max(
+          alpha, 0.8f * canvas.cover(
+                            circle(p, {mouth.centre.x + side * mouth.half_width, mouth.seam(side)}, 0.016f)));
     Colour c = 0.36f * a.lips * Colour{1, 0.6f, 0.6f};
     if (bitten > 0.05f) {
-      const float teeth = std::max(std::abs(p.x + 0.045f) - 0.085f, std::abs(p.y - mouth.seam(tc) - 0.028f) - 0.028f);
+      const float teeth =
+          std::max(std::abs(p.x + 0.045f) - 0.085f, std::abs(p.y - mouth.seam(tc) - 0.028f) - 0.028f);
       const float cover = bitten * canvas.cover(teeth);
       c = mix(c, {0.97f, 0.96f, 0.93f}, cover);
       alpha = std::max(alpha, cover);

@@ -1,5 +1,5 @@
-// Points, colours and signed distances: the geometry that the synthetic faces are drawn with. Distances are in face
-// units (half a face height is about 1), negative inside.
+// Points, colours and signed distances: the geometry that the synthetic faces are drawn with. Distances are
+// in face units (half a face height is about 1), negative inside.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +14,12 @@ struct Point {
   friend constexpr Point operator*(float s, Point a) { return {s * a.x, s * a.y}; }
 };
 
-constexpr float dot(Point a, Point b) { return a.x * b.x + a.y * b.y; }
-inline float length(Point a) { return std::sqrt(dot(a, a)); }
+constexpr float dot(Point a, Point b) {
+  return a.x * b.x + a.y * b.y;
+}
+inline float length(Point a) {
+  return std::sqrt(dot(a, a));
+}
 
 /// Display-referred RGB in [0, 1]; sums may leave the interval until the picture is finished.
 struct Colour {
@@ -25,11 +29,21 @@ struct Colour {
   friend constexpr Colour operator*(float s, Colour a) { return {s * a.r, s * a.g, s * a.b}; }
 };
 
-constexpr float mix(float a, float b, float t) { return a + (b - a) * t; }
-constexpr Colour mix(Colour a, Colour b, float t) { return {mix(a.r, b.r, t), mix(a.g, b.g, t), mix(a.b, b.b, t)}; }
-constexpr Point mix(Point a, Point b, float t) { return {mix(a.x, b.x, t), mix(a.y, b.y, t)}; }
-constexpr float saturate(float x) { return std::clamp(x, 0.f, 1.f); }
-constexpr float positive(float x) { return x > 0 ? x : 0.f; }
+constexpr float mix(float a, float b, float t) {
+  return a + (b - a) * t;
+}
+constexpr Colour mix(Colour a, Colour b, float t) {
+  return {mix(a.r, b.r, t), mix(a.g, b.g, t), mix(a.b, b.b, t)};
+}
+constexpr Point mix(Point a, Point b, float t) {
+  return {mix(a.x, b.x, t), mix(a.y, b.y, t)};
+}
+constexpr float saturate(float x) {
+  return std::clamp(x, 0.f, 1.f);
+}
+constexpr float positive(float x) {
+  return x > 0 ? x : 0.f;
+}
 
 /// 0 below `low`, 1 above `high`, the cubic 3t^2 - 2t^3 between.
 constexpr float smoothstep(float low, float high, float x) {
@@ -43,7 +57,9 @@ constexpr float smooth_min(float a, float b, float k) {
   return mix(b, a, h) - k * h * (1 - h);
 }
 
-inline float circle(Point p, Point centre, float radius) { return length(p - centre) - radius; }
+inline float circle(Point p, Point centre, float radius) {
+  return length(p - centre) - radius;
+}
 
 /// Distance to an ellipse to first order, exact on its outline.
 inline float ellipse(Point p, Point centre, float rx, float ry) {
