@@ -1,5 +1,5 @@
-// The convolutional autoencoder of the K-drama experiments, and the classifier built on it (Cho et al., "Multi-label
-// Facial Emotion Recognition Using Korean Drama Video Clips", BigComp 2022).
+// The convolutional autoencoder of the K-drama experiments, and the classifier built on it (Cho et al.,
+// "Multi-label Facial Emotion Recognition Using Korean Drama Video Clips", BigComp 2022).
 #pragma once
 
 #include "kfer/nn/nn.hpp"
@@ -29,8 +29,8 @@ struct AutoencoderEncoder {
   }
 };
 
-/// Three times transposed convolution, ReLU, doubling of the map; then a convolution to 3 channels. Its result is the
-/// logit of the reconstruction.
+/// Three times transposed convolution, ReLU, doubling of the map; then a convolution to 3 channels. Its
+/// result is the logit of the reconstruction.
 template <FloatingElement T = float, class D = Cpu>
 struct AutoencoderDecoder {
   using parameter_type = Variable<T, D>;
@@ -99,9 +99,7 @@ struct AutoencoderClassifier {
         dropout(0.5, random),
         fc2(classes, classes, random) {}
 
-  Variable<T, D> operator()(const Variable<T, D>& x) {
-    return fc2(dropout(fc1(flatten(autoencoder(x)))));
-  }
+  Variable<T, D> operator()(const Variable<T, D>& x) { return fc2(dropout(fc1(flatten(autoencoder(x))))); }
 
   template <class Visitor>
   void visit(Visitor&& v) {

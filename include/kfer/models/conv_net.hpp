@@ -12,8 +12,8 @@ struct ConvNetConfig {
 };
 
 /// Three same-size convolutions of 128, 64 and 32 channels, each with ReLU and dropout, then one dense layer:
-/// [N, 3, 64, 64] -> logits [N, classes]. 882,278 (6 classes, 3x3), 2,979,446 (22, 3x3) or 3,411,576 (24, 5x5)
-/// parameters.
+/// [N, 3, 64, 64] -> logits [N, classes]. 882,278 (6 classes, 3x3), 2,979,446 (22, 3x3) or 3,411,576 (24,
+/// 5x5) parameters.
 template <FloatingElement T = float, class D = Cpu>
 struct ConvNet {
   using parameter_type = Variable<T, D>;

@@ -1,5 +1,5 @@
-// ResNet-50 (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016), in the two forms that published
-// weights come in, and the transfer model of the K-drama experiments built on it.
+// ResNet-50 (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016), in the two forms that
+// published weights come in, and the transfer model of the K-drama experiments built on it.
 #pragma once
 
 #include "kfer/nn/nn.hpp"
@@ -34,8 +34,10 @@ struct Bottleneck {
   BatchNorm2d<T, D> bn3;
   std::optional<Sequential<Conv2d<T, D>, BatchNorm2d<T, D>>> downsample;
 
-  Bottleneck(std::int64_t in, std::int64_t width, std::int64_t stride, RandomStream& random, const ResNetConfig& config)
-      : conv1(in, width, 1, random, {.stride = config.stride_on_first ? stride : 1, .bias = config.conv_bias}),
+  Bottleneck(std::int64_t in, std::int64_t width, std::int64_t stride, RandomStream& random,
+             const ResNetConfig& config)
+      : conv1(in, width, 1, random,
+              {.stride = config.stride_on_first ? stride : 1, .bias = config.conv_bias}),
         bn1(width, norm(config, true)),
         conv2(width, width, 3, random,
               {.stride = config.stride_on_first ? 1 : stride, .padding = 1, .bias = config.conv_bias}),
@@ -43,8 +45,9 @@ struct Bottleneck {
         conv3(width, width * expansion, 1, random, {.bias = config.conv_bias}),
         bn3(width * expansion, norm(config, true)) {
     if (stride != 1 || in != width * expansion)
-      downsample.emplace(Conv2d<T, D>(in, width * expansion, 1, random, {.stride = stride, .bias = config.conv_bias}),
-                         BatchNorm2d<T, D>(width * expansion, norm(config, false)));
+      downsample.emplace(
+          Conv2d<T, D>(in, width * expansion, 1, random, {.stride = stride, .bias = config.conv_bias}),
+          BatchNorm2d<T, D>(width * expansion, norm(config, false)));
   }
 
   Variable<T, D> operator()(const Variable<T, D>& x) {
@@ -85,7 +88,8 @@ struct ResNet50 {
       : conv1(3, 64, 7, random, {.stride = 2, .padding = 3, .bias = config.conv_bias}),
         bn1(64, {.momentum = config.momentum, .eps = config.eps, .relu = true}) {
     std::int64_t in = 64;
-    const auto stage = [&](std::vector<Bottleneck<T, D>>& blocks, std::int64_t width, int count, std::int64_t stride) {
+    const auto stage = [&](std::vector<Bottleneck<T, D>>& blocks, std::int64_t width, int count,
+                           std::int64_t stride) {
       for (int i = 0; i < count; ++i) {
         blocks.emplace_back(in, width, i == 0 ? stride : 1, random, config);
         in = width * Bottleneck<T, D>::expansion;
@@ -115,9 +119,10 @@ struct ResNet50 {
   }
 };
 
-/// The transfer model of the K-drama experiments (Cho et al., BigComp 2022): ResNet-50, average pooling, dense,
-/// dropout 0.5, dense. [N, 3, H, W] -> logits [N, classes]. Parameters, total / trainable with the published freezing:
-/// 23,600,048 / 17,227,824 (6 classes), 23,633,296 / 17,261,072 (22), 23,637,488 / 17,265,264 (24).
+/// The transfer model of the K-drama experiments (Cho et al., BigComp 2022): ResNet-50, average pooling,
+/// dense, dropout 0.5, dense. [N, 3, H, W] -> logits [N, classes]. Parameters, total / trainable with the
+/// published freezing: 23,600,048 / 17,227,824 (6 classes), 23,633,296 / 17,261,072 (22), 23,637,488 /
+/// 17,265,264 (24).
 template <FloatingElement T = float, class D = Cpu>
 struct ResNet50Classifier {
   using parameter_type = Variable<T, D>;
@@ -128,7 +133,8 @@ struct ResNet50Classifier {
   Dropout dropout;
   Linear<T, D> fc2;
 
-  ResNet50Classifier(std::int64_t classes, RandomStream& random, const ResNetConfig& config = ResNetConfig::keras())
+  ResNet50Classifier(std::int64_t classes, RandomStream& random,
+                     const ResNetConfig& config = ResNetConfig::keras())
       : backbone(random, config),
         fc1(ResNet50<T, D>::features, classes, random),
         dropout(0.5, random),

@@ -1,9 +1,10 @@
-// 2-D convolution on the Cpu: float by oneDNN, double by the reference loops.
+// 2-D convolution on the Cpu: float by oneDNN, Winograd or a direct loop, double by the reference loops.
 #pragma once
 
 #include "kfer/ops/conv2d/conv2d_dnnl.hpp"
 #include "kfer/ops/conv2d/conv2d_narrow.hpp"
 #include "kfer/ops/conv2d/conv2d_reference.hpp"
+#include "kfer/ops/conv2d/conv2d_winograd.hpp"
 
 namespace kfer {
 
@@ -31,12 +32,14 @@ struct conv2d_impl<float, Cpu> {
   template <class Run>
   static auto with_algorithm(const Conv2dShape& s, const Run& run) {
     if (detail::ConvNarrow::applies(s)) return run(detail::ConvNarrow{});
+    if (detail::ConvWinograd::applies(s)) return run(detail::ConvWinograd{});
     return run(detail::ConvDnnl{});
   }
 
   static Layout weight_layout(const Conv2dShape& s) {
-    return empty(s) || detail::ConvNarrow::applies(s) ? Layout::row_major(4)
-                                                      : detail::ConvDnnl::weight_layout(s);
+    if (empty(s) || detail::ConvNarrow::applies(s)) return Layout::row_major(4);
+    return detail::ConvWinograd::applies(s) ? detail::ConvWinograd::weight_layout()
+                                            : detail::ConvDnnl::weight_layout(s);
   }
 
   static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias,
