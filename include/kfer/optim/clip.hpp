@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,10 +12,20 @@
 
 namespace kfer {
 
-/// sum_of_squares(x) in double, the same at any thread count; clamp(x, low, high) in place (a NaN stays);
-/// scale(x, factor) in place. One specialisation a device.
+/// sum_of_squares(pieces) in double over all stretches of memory together, the same at any thread count;
+/// clamp(x, low, high) in place (a NaN stays); scale(x, factor) in place. One specialisation a device.
 template <FloatingElement T, class D>
 struct clip_impl;
+
+namespace detail {
+/// Appends the elements of `x`, padding included (it is zero), cut into pieces of equal work.
+template <FloatingElement T, class D>
+void append_pieces(std::vector<std::span<const T>>& pieces, const Tensor<T, D>& x) {
+  constexpr std::int64_t size = 16384;
+  for (std::int64_t at = 0, n = x.storage_size(); at < n; at += size)
+    pieces.emplace_back(x.data() + at, static_cast<std::size_t>(std::min(size, n - at)));
+}
+}  // namespace detail
 
 /// The name of the first parameter whose gradient has an element that is infinite or NaN.
 template <FloatingElement T, class D>
@@ -31,9 +42,10 @@ std::optional<std::string> first_non_finite_gradient(
 /// gradient is not finite.
 template <FloatingElement T, class D>
 double global_norm(const std::vector<std::pair<std::string, Variable<T, D>>>& parameters) {
-  double sum = 0;
+  std::vector<std::span<const T>> pieces;
   for (const auto& [name, p] : parameters)
-    if (p.has_grad()) sum += clip_impl<T, D>::sum_of_squares(p.grad());
+    if (p.has_grad()) detail::append_pieces(pieces, p.grad());
+  const double sum = clip_impl<T, D>::sum_of_squares(pieces);
   if (!std::isfinite(sum)) {
     const auto name = first_non_finite_gradient(parameters);
     throw NumericError(name ? text("the gradient of '", *name, "' is not finite")
@@ -67,7 +79,9 @@ void clip_value(std::vector<std::pair<std::string, Variable<T, D>>>& parameters,
   require(limit > 0, "clip: the limit must be positive, got ", limit);
   for (auto& [name, p] : parameters) {
     if (!p.has_grad()) continue;
-    require<NumericError>(!std::isnan(clip_impl<T, D>::sum_of_squares(p.grad())), "the gradient of '", name,
+    std::vector<std::span<const T>> pieces;
+    detail::append_pieces(pieces, p.grad());
+    require<NumericError>(!std::isnan(clip_impl<T, D>::sum_of_squares(pieces)), "the gradient of '", name,
                           "' is not a number");
     clip_impl<T, D>::clamp(p.mutable_grad(), -limit, limit);
   }

@@ -13,15 +13,14 @@ requires std::floating_point<T>
 struct clip_impl<T, Cpu> {
   static constexpr std::int64_t grain = 16384;
 
-  static double sum_of_squares(const Tensor<T, Cpu>& x) {
-    const T* p = x.data();
-    const std::int64_t n = x.storage_size();  // padding is zero
-    std::vector<double> parts(static_cast<std::size_t>((n + grain - 1) / grain));
-    parallel_for(static_cast<std::int64_t>(parts.size()), [&](std::int64_t k) {
+  static double sum_of_squares(std::span<const std::span<const T>> pieces) {
+    std::vector<double> parts(pieces.size());
+    parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t k) {
+      const auto piece = pieces[static_cast<std::size_t>(k)];
+      const T* p = piece.data();
       double sum = 0;
-      const std::int64_t end = std::min(n, (k + 1) * grain);
 #pragma omp simd reduction(+ : sum)
-      for (std::int64_t i = k * grain; i < end; ++i)
+      for (std::size_t i = 0; i < piece.size(); ++i)
         sum += static_cast<double>(p[i]) * static_cast<double>(p[i]);
       parts[static_cast<std::size_t>(k)] = sum;
     });
