@@ -48,7 +48,7 @@ requires std::is_trivially_copyable_v<T>
 void append_le(std::vector<std::byte>& out, T value) {
   std::byte raw[sizeof value];
   store_le(raw, value);
-  out.insert(out.end(), raw, raw + sizeof value);
+  for (const auto byte : raw) out.push_back(byte);
 }
 
 inline void append(std::vector<std::byte>& out, Bytes bytes) {
