@@ -10,8 +10,11 @@ on any device. What the rest of kfer draws from the words of a stream is defined
 - dropout element i, counted in channels-last order, uses half-word (i % 8) of counter i / 8, where half-word 2k is
   the low and 2k + 1 the high half of word k; it is kept if the half-word is at least round(p * 65536).
 
-Run it to check the published test vectors:  python3 tools/philox.py
+    python3 tools/philox.py          checks the published test vectors
+    python3 tools/philox.py write    and makes tests/data/ops/philox.safetensors: words, uniform floats, dropout masks
 """
+
+import sys
 
 import numpy as np
 
@@ -87,6 +90,30 @@ def check():
         raise SystemExit("words() does not split seed and stream as documented")
 
 
+def write():
+    from golden import Golden
+
+    golden = Golden("ops/philox.safetensors", "Philox4x32-10: op = words | uniform | dropout_keep (NCHW, drawn in NHWC)")
+    for counter, key, result in TEST_VECTORS:
+        golden.case(dict(op="philox4x32"), counter=np.array(counter), key=np.array(key), words=np.array(result))
+    for seed, stream, first in [(0, 0, 0), (46, 3, 0), (2**64 - 1, 2**63 + 5, 7), (1000, 19, 2**32 - 2), (1, 2**32, 2**40)]:
+        golden.case(dict(op="words", seed=seed, stream=stream, first=first), words=words(seed, stream, 4, first))
+    for seed, stream, shape in [(46, 0, (2, 3, 5)), (1000, 1, (17,)), (2000, 2**33 + 1, (1,))]:
+        golden.case(dict(op="uniform", seed=seed, stream=stream), y=uniform(seed, stream, shape))
+    for seed, stream, shape, p in [
+        (3000, 0, (2, 3, 5, 7), 0.5),
+        (3000, 17, (5, 24), 0.5),
+        (3000, 2, (1, 17, 3, 3), 0.2),
+        (2**40, 2**40, (3, 8, 2, 2), 0.9),
+        (1, 1, (4, 5), 0.0),
+        (1, 1, (4, 5), 1.0),
+    ]:
+        golden.case(dict(op="dropout_keep", seed=seed, stream=stream, p=p), keep=dropout_keep(seed, stream, shape, p))
+    golden.write()
+
+
 if __name__ == "__main__":
     check()
+    if sys.argv[1:] == ["write"]:
+        write()
     print("philox4x32-10: all test vectors agree")
