@@ -1,4 +1,4 @@
-// All layers, initialisers and functions over modules.
+// Every layer, and what works on any module.
 #pragma once
 
 #include "kfer/nn/activation.hpp"

@@ -1,8 +1,10 @@
-// 2-D convolution on the Cpu: float by oneDNN, double by the reference loops.
+// 2-D convolution on the Cpu: float by oneDNN, Winograd or a direct loop, double by the reference loops.
 #pragma once
 
 #include "kfer/ops/conv2d/conv2d_dnnl.hpp"
+#include "kfer/ops/conv2d/conv2d_narrow.hpp"
 #include "kfer/ops/conv2d/conv2d_reference.hpp"
+#include "kfer/ops/conv2d/conv2d_winograd.hpp"
 
 namespace kfer {
 
@@ -26,14 +28,24 @@ template <>
 struct conv2d_impl<float, Cpu> {
   using Tn = Tensor<float, Cpu>;
 
+  /// Which code does a shape: a rule, not a timing, so that a run repeats itself.
+  template <class Run>
+  static auto with_algorithm(const Conv2dShape& s, const Run& run) {
+    if (detail::ConvNarrow::applies(s)) return run(detail::ConvNarrow{});
+    if (detail::ConvWinograd::applies(s)) return run(detail::ConvWinograd{});
+    return run(detail::ConvDnnl{});
+  }
+
   static Layout weight_layout(const Conv2dShape& s) {
-    return empty(s) ? Layout::row_major(4) : detail::ConvDnnl::weight_layout(s);
+    if (empty(s) || detail::ConvNarrow::applies(s)) return Layout::row_major(4);
+    return detail::ConvWinograd::applies(s) ? detail::ConvWinograd::weight_layout()
+                                            : detail::ConvDnnl::weight_layout(s);
   }
 
   static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias,
                     const Conv2dEpilogue& epilogue) {
     if (empty(s)) return reference::conv2d_forward(s, x, w, bias, epilogue);
-    Tn y = detail::ConvDnnl::forward(s, x, w, bias, epilogue.relu);
+    Tn y = with_algorithm(s, [&](auto algorithm) { return algorithm.forward(s, x, w, bias, epilogue.relu); });
     if (epilogue.dropout) apply_dropout(*epilogue.dropout, y);
     return y;
   }
@@ -43,9 +55,11 @@ struct conv2d_impl<float, Cpu> {
     if (empty(s)) return reference::conv2d_backward(s, x, w, y, dy, epilogue, wants);
     if (y) dy = masked(std::move(dy), *y, epilogue.dropout ? epilogue.dropout->scale() : 1.f);
     Conv2dGrads<float, Cpu> grads;
-    if (wants.w || wants.bias)
-      std::tie(grads.w, grads.bias) = detail::ConvDnnl::backward_weights(s, x, dy, wants.bias);
-    if (wants.x) grads.x = detail::ConvDnnl::backward_data(s, w, dy);
+    with_algorithm(s, [&](auto algorithm) {
+      if (wants.w || wants.bias)
+        std::tie(grads.w, grads.bias) = algorithm.backward_weights(s, x, dy, wants.bias);
+      if (wants.x) grads.x = algorithm.backward_data(s, w, dy);
+    });
     return grads;
   }
 

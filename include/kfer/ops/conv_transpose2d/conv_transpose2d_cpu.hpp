@@ -18,7 +18,7 @@ struct conv_transpose2d_impl<T, Cpu> {
 
   static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
     if (const auto flat = as_convolution(s)) {
-      const Tn flipped = flip(w).to(Conv::weight_layout(*flat));
+      const Tn flipped = detail::ConvNarrow::flip(w).to(Conv::weight_layout(*flat));
       return Conv::forward(*flat, x, flipped, bias, {.relu = relu});
     }
     Tn y = Conv::backward(s, {}, w, nullptr, x, {}, {.x = true, .w = false, .bias = false}).x;
@@ -29,9 +29,9 @@ struct conv_transpose2d_impl<T, Cpu> {
   static Conv2dGrads<T, Cpu> backward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* y, Tn dy,
                                       Conv2dWants wants) {
     if (const auto flat = as_convolution(s)) {
-      const Tn flipped = flip(w).to(Conv::weight_layout(*flat));
+      const Tn flipped = detail::ConvNarrow::flip(w).to(Conv::weight_layout(*flat));
       auto grads = Conv::backward(*flat, x, flipped, y, std::move(dy), {.relu = y != nullptr}, wants);
-      if (wants.w) grads.w = flip(grads.w);
+      if (wants.w) grads.w = detail::ConvNarrow::flip(grads.w);
       return grads;
     }
     if (y) dy = unary_impl<ReluFunctor, T, Cpu>::backward({}, *y, *y, std::move(dy));
@@ -61,19 +61,6 @@ struct conv_transpose2d_impl<T, Cpu> {
                        p,
                        1,
                        1};
-  }
-
-  /// [A, B, KH, KW] -> [B, A, KH, KW] with the kernel turned by 180 degrees; its own inverse.
-  static Tn flip(const Tn& weight) {
-    const Tn w = weight.row_major();
-    const std::int64_t a = w.size(0), b = w.size(1), taps = w.size(2) * w.size(3);
-    Tn out({b, a, w.size(2), w.size(3)});
-    T* to = out.mutable_data();
-    for (std::int64_t i = 0; i < a; ++i)
-      for (std::int64_t j = 0; j < b; ++j)
-        for (std::int64_t t = 0; t < taps; ++t)
-          to[(j * a + i) * taps + taps - 1 - t] = w.data()[(i * b + j) * taps + t];
-    return out;
   }
 
   static Tn channel_sums(const Tn& dy) {
