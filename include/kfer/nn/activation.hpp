@@ -3,7 +3,7 @@
 
 #include "kfer/nn/module.hpp"
 #include "kfer/ops/elementwise/unary.hpp"
-#include "kfer/ops/flatten/flatten.hpp"
+#include "kfer/ops/shape/shape.hpp"
 
 namespace kfer {
 

@@ -28,8 +28,11 @@ struct Linear {
     if (config.bias) bias.emplace(zeros<T, D>({out}), true);
   }
 
-  Variable<T, D> operator()(const Variable<T, D>& x) const {
-    return detail::observed(this, linear(x, weight, bias ? &*bias : nullptr, LinearOptions{.relu = relu}));
+  Variable<T, D> operator()(const Variable<T, D>& x) const { return (*this)(x, std::nullopt); }
+  /// The same followed by dropout, fused; pass a Dropout layer's `mask()`. Needs `relu`.
+  Variable<T, D> operator()(const Variable<T, D>& x, const std::optional<DropoutMask>& dropout) const {
+    return detail::observed(
+        this, linear(x, weight, bias ? &*bias : nullptr, LinearOptions{.relu = relu, .dropout = dropout}));
   }
 
   template <class Visitor>

@@ -8,7 +8,7 @@ namespace kfer {
 
 /// The largest of each window. See max_pool2d.
 struct MaxPool2d {
-  Pool2dOptions options;
+  MaxPool2dOptions options;
   template <FloatingElement T, class D>
   Variable<T, D> operator()(const Variable<T, D>& x) const {
     return max_pool2d(x, options);
@@ -19,7 +19,7 @@ struct MaxPool2d {
 
 /// The mean of each window. See avg_pool2d.
 struct AvgPool2d {
-  Pool2dOptions options;
+  AvgPool2dOptions options;
   template <FloatingElement T, class D>
   Variable<T, D> operator()(const Variable<T, D>& x) const {
     return avg_pool2d(x, options);
