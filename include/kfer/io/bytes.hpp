@@ -46,9 +46,8 @@ void store_le(std::byte* p, T value) {
 template <class T>
 requires std::is_trivially_copyable_v<T>
 void append_le(std::vector<std::byte>& out, T value) {
-  std::byte raw[sizeof value];
-  store_le(raw, value);
-  out.insert(out.end(), raw, raw + sizeof value);
+  out.resize(out.size() + sizeof value);
+  store_le(out.data() + out.size() - sizeof value, value);
 }
 
 inline void append(std::vector<std::byte>& out, Bytes bytes) {
