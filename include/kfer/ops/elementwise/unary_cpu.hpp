@@ -1,0 +1,63 @@
+// Elementwise operations of one tensor on the Cpu, and the sum of gradients.
+#pragma once
+
+#include "kfer/ops/elementwise/unary.hpp"
+#include "kfer/tensor/relayout.hpp"
+
+namespace kfer {
+namespace detail {
+/// Elements a thread takes at a time: large enough to hide its start, a multiple of every vector width.
+inline constexpr std::int64_t elementwise_grain = 16384;
+}  // namespace detail
+
+template <class F, FloatingElement T>
+struct unary_impl<F, T, Cpu> {
+  static Tensor<T, Cpu> forward(F f, const Tensor<T, Cpu>& input) {
+    const Tensor<T, Cpu> x = unpadded(input);
+    Tensor<T, Cpu> out(x.shape(), x.layout());
+    const T* p = x.data();
+    T* y = out.mutable_data();
+    parallel_ranges(x.storage_size(), detail::elementwise_grain,
+                    [=](int, std::int64_t begin, std::int64_t end) {
+#pragma omp simd
+                      for (std::int64_t i = begin; i < end; ++i) y[i] = f.value(p[i]);
+                    });
+    return out;
+  }
+
+  static Tensor<T, Cpu> backward(F f, const Tensor<T, Cpu>& input, const Tensor<T, Cpu>& output,
+                                 Tensor<T, Cpu> dy) {
+    const Tensor<T, Cpu> x = input.to(output.layout());
+    dy = dy.to(output.layout());
+    const T *p = x.data(), *y = output.data();
+    T* d = dy.mutable_data();
+    parallel_ranges(dy.storage_size(), detail::elementwise_grain,
+                    [=](int, std::int64_t begin, std::int64_t end) {
+#pragma omp simd
+                      for (std::int64_t i = begin; i < end; ++i) d[i] *= f.derivative(p[i], y[i]);
+                    });
+    return dy;
+  }
+
+ private:
+  /// The padding of a layout is zero and must stay so; functors that would change it work on row-major order.
+  static Tensor<T, Cpu> unpadded(const Tensor<T, Cpu>& x) {
+    return F::keeps_zero || !x.layout().has_padding(x.shape()) ? x : x.row_major();
+  }
+};
+
+template <FloatingElement T>
+struct accumulate_impl<T, Cpu> {
+  static void run(Tensor<T, Cpu>& sum, const Tensor<T, Cpu>& more) {
+    const Tensor<T, Cpu> other = more.to(sum.layout());
+    const T* m = other.data();
+    T* s = sum.mutable_data();
+    parallel_ranges(sum.storage_size(), detail::elementwise_grain,
+                    [=](int, std::int64_t begin, std::int64_t end) {
+#pragma omp simd
+                      for (std::int64_t i = begin; i < end; ++i) s[i] += m[i];
+                    });
+  }
+};
+
+}  // namespace kfer

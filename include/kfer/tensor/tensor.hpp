@@ -1,0 +1,151 @@
+// Tensor: a dense array of run-time shape on a device, with value semantics.
+//
+// A copy is cheap (storage is shared) and yet independent: the first write through one of the owners gives
+// that owner a storage of its own. So `auto best = model.weight;` is a snapshot that later training steps
+// leave alone.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "kfer/core/parallel.hpp"
+#include "kfer/core/shape.hpp"
+#include "kfer/device/device.hpp"
+#include "kfer/fwd.hpp"
+#include "kfer/tensor/layout.hpp"
+
+namespace kfer {
+
+/// Copies a tensor's elements into another memory order. Devices specialise it where they have something
+/// faster than one element at a time; see tensor/relayout.hpp for the Cpu.
+template <Element T, class D>
+struct relayout_impl;
+
+/// T: element type. D: device tag. Rank at most 8. A default-constructed tensor is empty: shape [0], no
+/// memory.
+template <Element T, class D>
+class Tensor {
+ public:
+  using value_type = T;
+  using device_type = D;
+
+  Tensor() : shape_({0}), layout_(Layout::row_major(1)) {}
+
+  /// Uninitialised elements, in row-major order or the given layout. Padding that the layout adds is zero.
+  explicit Tensor(const Shape& shape) : Tensor(shape, Layout::row_major(shape.rank())) {}
+  Tensor(const Shape& shape, const Layout& layout) : shape_(shape), layout_(layout) {
+    require<ShapeError>(layout.rank() == shape.rank(), "layout ", layout, " has rank ", layout.rank(),
+                        ", shape ", shape, " has rank ", shape.rank());
+    const std::int64_t n = layout.storage_size(shape);
+    std::int64_t bytes = 0;
+    require<ShapeError>(!__builtin_mul_overflow(n, std::int64_t{sizeof(T)}, &bytes), "a tensor of shape ",
+                        shape, " does not fit 64-bit sizes");
+    if (bytes) buffer_ = std::make_shared<Buffer<D>>(static_cast<std::size_t>(bytes));
+    if (n != shape.numel()) D::set_zero(buffer_->data(), static_cast<std::size_t>(bytes));
+  }
+  /// Row-major elements copied from the host. Throws ShapeError unless there are exactly shape.numel() of
+  /// them.
+  Tensor(const Shape& shape, std::span<const T> values) : Tensor(shape) {
+    require<ShapeError>(static_cast<std::int64_t>(values.size()) == shape.numel(), "a tensor of shape ",
+                        shape, " has ", shape.numel(), " elements, got ", values.size(), " values");
+    if (!values.empty()) D::copy_from_host(buffer_->data(), values.data(), values.size_bytes());
+  }
+  Tensor(const Shape& shape, std::initializer_list<T> values)
+      : Tensor(shape, std::span<const T>(values.begin(), values.size())) {}
+
+  const Shape& shape() const { return shape_; }
+  std::size_t rank() const { return shape_.rank(); }
+  /// Extent of dimension `dim`; negative counts from the end.
+  std::int64_t size(std::int64_t dim) const { return shape_.at(dim); }
+  std::int64_t numel() const { return shape_.numel(); }
+  const Layout& layout() const { return layout_; }
+  /// Elements in memory, padding of the layout included.
+  std::int64_t storage_size() const { return layout_.storage_size(shape_); }
+
+  /// Device memory, in the order of `layout()`.
+  const T* data() const { return buffer_ ? static_cast<const T*>(buffer_->data()) + offset_ : nullptr; }
+  /// The same for writing: takes a storage of its own first if it is shared with other tensors.
+  T* mutable_data() {
+    if (buffer_ && buffer_.use_count() > 1) own_copy();
+    return buffer_ ? static_cast<T*>(buffer_->data()) + offset_ : nullptr;
+  }
+  /// Whether a write would not have to copy.
+  bool is_unique() const { return !buffer_ || buffer_.use_count() == 1; }
+
+  /// The same elements in another memory order; this tensor itself if its order is that one already.
+  Tensor to(const Layout& layout) const {
+    require<ShapeError>(layout.rank() == rank(), "layout ", layout, " does not fit shape ", shape_);
+    if (Layout::same_order(shape_, layout_, layout)) {
+      Tensor same = *this;
+      same.layout_ = layout;
+      return same;
+    }
+    Tensor out(shape_, layout);
+    if (numel()) relayout_impl<T, D>::run(*this, out);
+    return out;
+  }
+  Tensor row_major() const { return to(Layout::row_major(rank())); }
+
+  /// The same elements (in row-major order) under another shape of equal element count.
+  Tensor reshape(const Shape& shape) const {
+    require<ShapeError>(shape.numel() == numel(), "cannot reshape ", shape_, " (", numel(), " elements) to ",
+                        shape, " (", shape.numel(), " elements)");
+    Tensor out = row_major();
+    out.shape_ = shape;
+    out.layout_ = Layout::row_major(shape.rank());
+    return out;
+  }
+
+  /// Elements [begin, begin + count) of the first dimension, without a copy. Row-major tensors only.
+  Tensor narrow(std::int64_t begin, std::int64_t count) const {
+    require<ShapeError>(rank() >= 1 && begin >= 0 && count >= 0 && begin <= shape_[0] - count, "narrow: [",
+                        begin, ", ", begin, " + ", count, ") is not inside the first dimension of ", shape_);
+    Tensor out = row_major();
+    out.shape_.set(0, count);
+    out.offset_ += begin * (shape_[0] ? numel() / shape_[0] : 0);
+    return out;
+  }
+
+  /// All elements on the host, in row-major order.
+  std::vector<T> to_vector() const {
+    const Tensor plain = row_major();
+    std::vector<T> out(static_cast<std::size_t>(numel()));
+    if (!out.empty()) D::copy_to_host(out.data(), plain.data(), out.size() * sizeof(T));
+    return out;
+  }
+  /// The value of a tensor of one element. Throws ShapeError otherwise.
+  T item() const {
+    require<ShapeError>(numel() == 1, "item() needs a tensor of one element, got shape ", shape_);
+    T value;
+    D::copy_to_host(&value, data(), sizeof(T));
+    return value;
+  }
+
+ private:
+  void own_copy() {
+    auto copy = std::make_shared<Buffer<D>>(static_cast<std::size_t>(storage_size()) * sizeof(T));
+    D::copy(copy->data(), data(), copy->bytes());
+    buffer_ = std::move(copy);
+    offset_ = 0;
+  }
+
+  Shape shape_;
+  Layout layout_;
+  std::shared_ptr<Buffer<D>> buffer_;
+  std::int64_t offset_ = 0;
+};
+
+namespace detail {
+/// "linear: expected input of shape [*, 12], got [64, 13]" is what checks of ops read like; this one is for
+/// pairs.
+template <class A, class B>
+void require_same_shape(const char* what, const A& a, const B& b) {
+  require<ShapeError>(a.shape() == b.shape(), what, ": shapes ", a.shape(), " and ", b.shape(), " differ");
+}
+}  // namespace detail
+
+}  // namespace kfer
