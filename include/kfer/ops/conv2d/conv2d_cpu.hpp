@@ -5,6 +5,7 @@
 #include "kfer/ops/conv2d/conv2d_narrow.hpp"
 #include "kfer/ops/conv2d/conv2d_reference.hpp"
 #include "kfer/ops/conv2d/conv2d_winograd.hpp"
+#include "kfer/ops/dropout/dropout_cpu.hpp"
 
 namespace kfer {
 
@@ -46,14 +47,15 @@ struct conv2d_impl<float, Cpu> {
                     const Conv2dEpilogue& epilogue) {
     if (empty(s)) return reference::conv2d_forward(s, x, w, bias, epilogue);
     Tn y = with_algorithm(s, [&](auto algorithm) { return algorithm.forward(s, x, w, bias, epilogue.relu); });
-    if (epilogue.dropout) apply_dropout(*epilogue.dropout, y);
+    if (epilogue.dropout)
+      dropout_apply(y.mutable_data(), detail::Planes::of(y.shape(), y.layout()), *epilogue.dropout);
     return y;
   }
 
   static Conv2dGrads<float, Cpu> backward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* y, Tn dy,
                                           const Conv2dEpilogue& epilogue, Conv2dWants wants) {
     if (empty(s)) return reference::conv2d_backward(s, x, w, y, dy, epilogue, wants);
-    if (y) dy = masked(std::move(dy), *y, epilogue.dropout ? epilogue.dropout->scale() : 1.f);
+    if (y) dy = relu_dropout_mask(*y, std::move(dy), epilogue.dropout ? epilogue.dropout->scale() : 1.f);
     Conv2dGrads<float, Cpu> grads;
     with_algorithm(s, [&](auto algorithm) {
       if (wants.w || wants.bias)
@@ -66,33 +68,6 @@ struct conv2d_impl<float, Cpu> {
  private:
   static bool empty(const Conv2dShape& s) {
     return s.input().numel() == 0 || s.output().numel() == 0 || s.weight().numel() == 0;
-  }
-
-  /// dy where y > 0, scaled; else 0: ReLU and dropout undone in one pass.
-  static Tn masked(Tn dy, const Tn& y, float scale) {
-    dy = dy.to(y.layout());
-    float* d = dy.mutable_data();
-    parallel_ranges(dy.storage_size(), 16384,
-                    [d, p = y.data(), scale](int, std::int64_t begin, std::int64_t end) {
-#pragma omp simd
-                      for (std::int64_t i = begin; i < end; ++i) d[i] = p[i] > 0 ? d[i] * scale : 0.f;
-                    });
-    return dy;
-  }
-
-  static void apply_dropout(const DropoutMask& mask, Tn& y) {
-    const auto planes = detail::Planes::of(y.shape(), y.layout());
-    float* p = y.mutable_data();
-    parallel_for(planes.images * planes.blocks, [&](std::int64_t k) {
-      const std::int64_t n = k / planes.blocks, block = k % planes.blocks;
-      for (std::int64_t i = 0; i < planes.pixels; ++i)
-        for (std::int64_t lane = 0; lane < planes.lanes; ++lane) {
-          float& v = p[(k * planes.pixels + i) * planes.lanes + lane];
-          const std::int64_t index =
-              (n * planes.pixels + i) * planes.channels() + block * planes.lanes + lane;
-          v = mask.keeps(static_cast<std::uint64_t>(index)) ? v * mask.scale() : 0.f;
-        }
-    });
   }
 };
 
