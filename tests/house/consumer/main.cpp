@@ -1,11 +1,7 @@
 // A user's program: builds with nothing but what kfer's package says.
-#if __has_include(<kfer/kfer.hpp>)
-#include <kfer/kfer.hpp>
-#else
-#include <kfer/core/config.hpp>
-#include <kfer/core/shape.hpp>
-#endif
 #include <cstdio>
+
+#include <kfer/kfer.hpp>
 
 int main() {
   std::printf("kfer %s %s\n", kfer::version, to_string(kfer::Shape{2, 3}).c_str());

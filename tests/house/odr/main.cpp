@@ -2,7 +2,7 @@
 // each.
 #include <cstdio>
 
-#include "../umbrella.hpp"
+#include <kfer/kfer.hpp>
 
 std::string message_of_other();
 const void* version_of_other();

@@ -1,5 +1,5 @@
 // The second source of the program: it sees the same functions and variables as main.cpp does.
-#include "../umbrella.hpp"
+#include <kfer/kfer.hpp>
 
 std::string message_of_other() {
   return kfer::text("kfer ", kfer::version, " ", kfer::Shape{2, 3});
