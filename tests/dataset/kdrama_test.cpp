@@ -240,6 +240,10 @@ TEST_CASE("the by-clip partition keeps clips whole and loses no image") {
     }
     loaded(data, data.size() - 1);  // its label is checked against the row
   }
+  const KdramaOptions by_clip{.partition = Partition::by_clip};
+  CHECK(clip_overlap({dir.path(), multi_label, Split::train, by_clip},
+                     {dir.path(), multi_label, Split::test, by_clip}) == 0);
+  CHECK(clip_overlap({dir.path(), multi_label, Split::train}, {dir.path(), multi_label, Split::test}) > 0.85);
   CHECK(ids.size() == 800);
   CHECK(sizes[1] >= 40);
   CHECK(sizes[2] >= 80);
@@ -331,9 +335,13 @@ TEST_CASE("a record that is wrong is named with file, record and problem") {
   auto cut = h.image();
   cut.resize(cut.size() / 2);
   check(with(h.record({0, 1, 0, 0, 0, 0}, cut)), "PNG");
-  auto huge = h.image();  // IHDR claims 2^30 x 2^30 pixels; its checksum is wrong then, or its size
+  auto huge = h.image();  // 2^30 x 2^30 pixels, with a checksum that says so
   huge[16] = huge[20] = std::byte{0x40};
-  check(with(h.record({0, 1, 0, 0, 0, 0}, huge)), "PNG");
+  const auto crc = io::crc32(io::Bytes(huge).subspan(12, 17));
+  for (std::size_t k = 0; k < 4; ++k) huge[29 + k] = static_cast<std::byte>(crc >> (24 - 8 * k));
+  const auto refused = with(h.record({0, 1, 0, 0, 0, 0}, huge));
+  check(refused, "pixels");
+  CHECK(!has(refused, "CRC"));
   check(with(std::vector<std::byte>(30, std::byte{0xff})), "tf.train.Example");
   io::TfExample no_image;
   no_image.set("label", io::TfExample::Int64List{0, 1, 0, 0, 0, 0});
@@ -384,6 +392,19 @@ TEST_CASE("a corrupt record met by a loader's worker reaches the consumer") {
   const auto data = h.open();
   Loader loader(data, {.batch_size = 3, .workers = 2});
   CHECK(has(message<FormatError>([&] { loader.next(); }), "record 1"));
+}
+
+TEST_CASE("a limit keeps the first rows") {
+  const Handmade h;
+  h.write(h.record({0, 1, 0, 0, 0, 0}, h.image()), h.good_csv());
+  const auto open = [&](std::int64_t limit) {
+    return KdramaDataset(h.dir.path(), basic6, Split::train, {.limit = limit});
+  };
+  CHECK(open(2).size() == 2);
+  CHECK(open(2).labels().size() == 12);
+  CHECK(open(2).image_id(1) == "03_1_00001.jpg");
+  CHECK(open(9).size() == 3);
+  CHECK_THROWS_AS(open(-1), ValueError);
 }
 
 TEST_CASE("rows and buffers are checked") {

@@ -5,12 +5,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <map>
-#include <memory>
-#include <mutex>
-#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +36,7 @@ struct KdramaOptions {
   /// With `skip`, opening reads and decodes every record once and leaves the bad ones out of the data set, so
   /// that what follows never meets them; with `fail`, the first bad record throws when it is loaded.
   OnCorrupt on_corrupt = OnCorrupt::fail;
+  std::int64_t limit = 0;  ///< keep only the first so many rows; 0: all
   int image_size = kdrama_image_size;
 };
 
@@ -53,10 +51,13 @@ class KdramaDataset {
       : set_(&set), split_(split), options_(options) {
     require(options.image_size > 0 && options.image_size <= 4096, "image_size must be 1 to 4096, got ",
             options.image_size);
+    require(options.limit >= 0, "limit must not be negative, got ", options.limit);
     if (options.partition == Partition::published)
       add_file(data_path, split);
     else
       add_by_clip(data_path);
+    if (options.limit > 0)
+      keep_rows([&](std::size_t i) { return static_cast<std::int64_t>(i) < options.limit; });
     if (options.on_corrupt == OnCorrupt::skip) drop_bad_rows();
     require<FormatError>(!rows_.empty(), "the ", name_of(split), " split of ", set.name, " under '",
                          data_path, "' holds no image");
@@ -275,5 +276,15 @@ class KdramaDataset {
   std::int64_t skipped_ = 0;
   std::vector<std::string> problems_;
 };
+
+/// Part of the images of `test` that have a neighbour of their clip in `train`: 0 for the by-clip partition,
+/// 0.99 for the published ones, whose figures therefore speak of faces that the model has seen.
+inline double clip_overlap(const KdramaDataset& train, const KdramaDataset& test) {
+  std::set<std::string_view> seen;
+  for (std::int64_t i = 0; i < train.size(); ++i) seen.insert(train.clip_id(i));
+  std::int64_t shared = 0;
+  for (std::int64_t i = 0; i < test.size(); ++i) shared += seen.contains(test.clip_id(i));
+  return static_cast<double>(shared) / static_cast<double>(test.size());
+}
 
 }  // namespace kfer::data

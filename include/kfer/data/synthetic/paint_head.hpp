@@ -111,7 +111,7 @@ inline void paint_skin(Canvas& canvas, const Appearance& a, const Expression& e)
             0.80f * e[blush] * spot(m, {0.37f, 0.2f}, 0.24f, 0.17f));
     c = mix(c, Colour{0.98f, 0.40f, 0.42f} * (0.35f * Colour{1, 1, 1} + 0.75f * a.skin),
             0.75f * e[nose_blush] * spot({0.7f * p.x, p.y}, {0, 0.1f}, 0.38f, 0.12f));
-    c = mix(c, c * Colour{1.12f, 0.66f, 0.60f}, e[flush] * (0.75f + 0.25f * smoothstep(0.2f, -0.6f, p.y)));
+    c = mix(c, c * Colour{1.09f, 0.72f, 0.67f}, e[flush] * (0.75f + 0.25f * smoothstep(0.2f, -0.6f, p.y)));
     c = mix(c, {0.62f, 0.70f, 0.86f}, 0.62f * e[pallor] * smoothstep(0.05f, -0.55f, p.y));
     c = mix(c, Colour{0.50f, 0.38f, 0.50f} * a.skin,
             0.85f * saturate(e[bags]) * spot(m, {a.eye_spacing, 0.03f}, 0.19f, 0.11f));

@@ -1,7 +1,7 @@
 // How fast TFRecords become batches of floats: decoding images a second, uncached and cached, by workers; and
 // what is left of the wait when the consumer computes meanwhile.
 //
-//   bench_loader [DATA_PATH]   without a path, 2,000 synthetic images are written to a temporary directory
+//   loader [DATA_PATH]   without a path, 2,000 synthetic images are written to a temporary directory
 #include <unistd.h>
 
 #include <algorithm>
@@ -76,6 +76,6 @@ int main(int argc, char** argv) try {
   }
   std::filesystem::remove_all(name);
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "bench_loader: %s\n", error.what());
+  std::fprintf(stderr, "loader: %s\n", error.what());
   return 1;
 }
