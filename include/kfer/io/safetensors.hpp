@@ -1,0 +1,297 @@
+// safetensors files: a JSON header that names tensors, then their bytes. Format:
+// https://huggingface.co/docs/safetensors (uint64 header size | JSON header | data; little-endian).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "kfer/core/shape.hpp"
+#include "kfer/io/file.hpp"
+#include "kfer/io/json.hpp"
+
+namespace kfer::io {
+
+/// A tensor's bytes with its type and shape: row-major, little-endian, not necessarily aligned. Owned by the
+/// file.
+struct TensorView {
+  std::string dtype;  ///< as the format writes it: "F32", "BF16", "I64", ...
+  Shape shape;
+  Bytes data;
+};
+
+using NamedTensor = std::pair<std::string, TensorView>;
+/// Free text that travels with the tensors (`__metadata__`).
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+
+/// Bytes of one element of a safetensors type, or 0 if there is no such type.
+inline std::size_t safetensors_item_size(std::string_view dtype) {
+  constexpr std::pair<std::string_view, std::size_t> sizes[] = {
+      {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"F8_E8M0", 1},
+      {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},     {"U32", 4},
+      {"F32", 4},  {"I64", 8}, {"U64", 8}, {"F64", 8},     {"C64", 8}};
+  for (const auto& [name, size] : sizes)
+    if (name == dtype) return size;
+  return 0;
+}
+
+/// The safetensors name of a C++ type; specialise it for further element types.
+template <class T>
+inline constexpr std::string_view safetensors_dtype = "";
+template <>
+inline constexpr std::string_view safetensors_dtype<float> = "F32";
+template <>
+inline constexpr std::string_view safetensors_dtype<double> = "F64";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::int8_t> = "I8";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::int16_t> = "I16";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::int32_t> = "I32";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::int64_t> = "I64";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::uint8_t> = "U8";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::uint16_t> = "U16";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::uint32_t> = "U32";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::uint64_t> = "U64";
+template <>
+inline constexpr std::string_view safetensors_dtype<bool> = "BOOL";
+
+/// A view of `values` to be saved. Throws ShapeError unless their number fits `shape`.
+template <class T>
+TensorView tensor_view(std::span<const T> values, const Shape& shape) {
+  static_assert(!safetensors_dtype<T>.empty(), "this element type has no name in safetensors");
+  require<ShapeError>(static_cast<std::uint64_t>(shape.numel()) == values.size(), "a tensor of shape ", shape,
+                      " has ", shape.numel(), " elements, got ", values.size());
+  return {std::string(safetensors_dtype<T>), shape, std::as_bytes(values)};
+}
+
+/// The tensors of one file, in memory; views stay valid while any copy of this object lives.
+class Safetensors {
+ public:
+  static constexpr std::uint64_t max_header_bytes = 100'000'000;
+
+  /// Reads and checks a whole file. Throws IoError; FormatError naming the file, the tensor and what is
+  /// wrong.
+  static Safetensors open(const std::string& path) {
+    const File file(path);
+    const auto size = static_cast<std::size_t>(file.size());
+    Safetensors out(path);
+    std::byte prefix[8] = {};
+    const auto got = file.read_some(0, prefix);
+    out.header_size(Bytes(prefix, got), size);  // before room for the rest is taken
+    out.storage_.reset(new std::byte[size]);
+    file.read(0, std::span(out.storage_.get(), size));
+    out.read_header(Bytes(out.storage_.get(), size));
+    return out;
+  }
+
+  /// Checks the content of a file held in memory, and copies it. `name` is what messages call it.
+  static Safetensors parse(Bytes content, std::string name = "safetensors") {
+    Safetensors out(std::move(name));
+    out.header_size(content, content.size());
+    out.storage_.reset(new std::byte[content.size()]);
+    std::copy(content.begin(), content.end(), out.storage_.get());
+    out.read_header(Bytes(out.storage_.get(), content.size()));
+    return out;
+  }
+
+  /// What messages call this file: its path.
+  const std::string& name() const { return name_; }
+  /// All tensors, in the header's order.
+  const std::vector<NamedTensor>& tensors() const { return tensors_; }
+  const Metadata& metadata() const { return metadata_; }
+
+  /// The tensor called `name`, or null.
+  const TensorView* find(const std::string& name) const {
+    const auto it = index_.find(name);
+    return it == index_.end() ? nullptr : &tensors_[it->second].second;
+  }
+  bool contains(const std::string& name) const { return find(name) != nullptr; }
+  /// The tensor called `name`. Throws FormatError if there is none.
+  const TensorView& at(const std::string& name) const {
+    const auto* view = find(name);
+    require<FormatError>(view != nullptr, "'", name_, "': no tensor '", name, "'");
+    return *view;
+  }
+  /// The value of a metadata key, if present.
+  std::optional<std::string> metadata(std::string_view key) const {
+    for (const auto& [name, value] : metadata_)
+      if (name == key) return value;
+    return std::nullopt;
+  }
+
+  /// The elements of tensor `name`. Throws FormatError if it is missing or of another type than T.
+  template <class T>
+  std::vector<T> values(const std::string& name) const {
+    static_assert(!std::is_same_v<T, bool>, "read BOOL through at(name).data");
+    const auto& view = at(name);
+    require<FormatError>(view.dtype == safetensors_dtype<T>, "'", name_, "': tensor '", name, "' is ",
+                         view.dtype, ", expected ", safetensors_dtype<T>);
+    std::vector<T> out(view.data.size() / sizeof(T));
+    if (!out.empty()) std::memcpy(out.data(), view.data.data(), view.data.size());
+    return out;
+  }
+
+ private:
+  explicit Safetensors(std::string name) : name_(std::move(name)) {}
+
+  std::size_t header_size(Bytes prefix, std::uint64_t file_size) const {
+    require<FormatError>(prefix.size() >= 8, "'", name_, "': ", prefix.size(),
+                         " bytes are too few for a safetensors file");
+    const auto size = load_le<std::uint64_t>(prefix.data());
+    require<FormatError>(size <= max_header_bytes, "'", name_, "': a header of ", size, " bytes, at most ",
+                         max_header_bytes, " are allowed (is this a safetensors file?)");
+    require<FormatError>(size <= file_size - 8, "'", name_, "': a header of ", size, " bytes, but ",
+                         file_size - 8, " follow: truncated");
+    return static_cast<std::size_t>(size);
+  }
+
+  void read_header(Bytes content) {
+    const auto header_bytes = header_size(content, content.size());
+    const auto header = as_text(content.subspan(8, header_bytes));
+    require<FormatError>(header.starts_with('{'), "'", name_, "': the header does not start with '{'");
+    const auto json = parse_json(header, text("'", name_, "', header"), 8);
+    const Bytes data = content.subspan(8 + header_bytes);
+
+    for (const auto& [name, entry] : json.as_object()) {
+      if (name == "__metadata__")
+        read_metadata(entry);
+      else
+        tensors_.emplace_back(name, read_tensor(name, entry, data));
+    }
+    check_layout(data);
+    for (std::size_t i = 0; i < tensors_.size(); ++i) index_.emplace(tensors_[i].first, i);
+  }
+
+  void read_metadata(const Json& entry) {
+    require<FormatError>(entry.is_object(), "'", name_, "': __metadata__ is not an object");
+    for (const auto& [key, value] : entry.as_object()) {
+      require<FormatError>(value.is_string(), "'", name_, "': metadata '", key, "' is not a string");
+      metadata_.emplace_back(key, value.as_string());
+    }
+  }
+
+  TensorView read_tensor(const std::string& name, const Json& entry, Bytes data) const {
+    const auto check = [&](bool ok, const auto&... what) {
+      require<FormatError>(ok, "'", name_, "', tensor '", name, "': ", what...);
+    };
+    const auto *dtype = entry.find("dtype"), *shape = entry.find("shape"),
+               *offsets = entry.find("data_offsets");
+    check(dtype && dtype->is_string(), "no dtype");
+    check(shape && shape->is_array(), "no shape");
+    check(offsets && offsets->is_array() && offsets->as_array().size() == 2, "no pair of data_offsets");
+    check(entry.as_object().size() == 3, "members other than dtype, shape and data_offsets");
+
+    TensorView view{dtype->as_string(), {}, {}};
+    const auto item_size = safetensors_item_size(view.dtype);
+    check(item_size > 0, "unknown dtype '", view.dtype, "'");
+    const auto& extents = shape->as_array();
+    check(extents.size() <= Shape::max_rank, "rank ", extents.size(), ", at most ", Shape::max_rank,
+          " dimensions are supported");
+    std::uint64_t bytes = item_size;
+    bool fits = true;
+    for (const auto& extent : extents) {
+      check(extent.is_int() && extent.as_int() >= 0, "an extent that is no natural number");
+      view.shape.push_back(extent.as_int());
+      fits = fits && !__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(extent.as_int()), &bytes);
+    }
+    check(fits, "the size of shape ", view.shape, " does not fit 64 bits");
+
+    for (const auto& offset : offsets->as_array())
+      check(offset.is_int() && offset.as_int() >= 0, "a data offset that is no natural number");
+    const auto begin = static_cast<std::uint64_t>(offsets->as_array()[0].as_int());
+    const auto end = static_cast<std::uint64_t>(offsets->as_array()[1].as_int());
+    check(begin <= end && end <= data.size(), "bytes ", begin, " to ", end, " are not within the ",
+          data.size(), " bytes of data");
+    check(end - begin == bytes, view.dtype, " of shape ", view.shape, " takes ", bytes, " bytes, got ",
+          end - begin);
+    view.data = data.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(bytes));
+    return view;
+  }
+
+  /// The tensors must tile the data: no overlap, no gap, nothing left over.
+  void check_layout(Bytes data) const {
+    std::vector<const NamedTensor*> order;
+    for (const auto& tensor : tensors_) order.push_back(&tensor);
+    std::sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
+      const auto &x = a->second.data, &y = b->second.data;
+      return std::pair(x.data(), x.size()) < std::pair(y.data(), y.size());
+    });
+    std::size_t next = 0;
+    for (const auto* tensor : order) {
+      const auto begin = static_cast<std::size_t>(tensor->second.data.data() - data.data());
+      require<FormatError>(begin == next, "'", name_, "', tensor '", tensor->first,
+                           "': its data begin at byte ", begin, ", the tensor before ends at ", next);
+      next = begin + tensor->second.data.size();
+    }
+    require<FormatError>(next == data.size(), "'", name_, "': the tensors take ", next,
+                         " bytes of data, got ", data.size());
+  }
+
+  std::string name_;
+  std::shared_ptr<std::byte[]> storage_;
+  std::vector<NamedTensor> tensors_;
+  std::unordered_map<std::string, std::size_t> index_;
+  Metadata metadata_;
+};
+
+/// The first bytes of a file that holds `tensors`: the size and the header, padded with spaces to a multiple
+/// of 8. Throws ValueError for a name used twice or reserved, ShapeError for data that do not fit dtype and
+/// shape.
+inline std::string safetensors_header(std::span<const NamedTensor> tensors, const Metadata& metadata = {}) {
+  Json::Object header, pairs;
+  std::unordered_set<std::string_view> names;
+  for (const auto& [key, value] : metadata) {
+    require<ValueError>(names.insert(key).second, "metadata key '", key, "' is given twice");
+    pairs.emplace_back(key, value);
+  }
+  if (!pairs.empty()) header.emplace_back("__metadata__", std::move(pairs));
+  names = {"__metadata__"};
+  std::uint64_t offset = 0;
+  for (const auto& [name, view] : tensors) {
+    require<ValueError>(names.insert(name).second, "the tensor name '", name, "' is given twice or reserved");
+    const auto item_size = safetensors_item_size(view.dtype);
+    require<ValueError>(item_size > 0, "tensor '", name, "': unknown dtype '", view.dtype, "'");
+    const auto numel = static_cast<std::uint64_t>(view.shape.numel());
+    require<ShapeError>(view.data.size() % item_size == 0 && numel == view.data.size() / item_size,
+                        "tensor '", name, "': ", view.dtype, " of shape ", view.shape, " has ", numel,
+                        " elements, got ", view.data.size(), " bytes");
+    const Json::Array shape(view.shape.begin(), view.shape.end());
+    header.emplace_back(name, Json::Object{{"dtype", view.dtype},
+                                           {"shape", shape},
+                                           {"data_offsets", Json::Array{offset, offset + view.data.size()}}});
+    offset += view.data.size();
+  }
+  std::string json = to_string(Json(std::move(header)));
+  json.append((8 - json.size() % 8) % 8, ' ');
+  require<ValueError>(json.size() <= Safetensors::max_header_bytes, "a safetensors header of ", json.size(),
+                      " bytes, at most ", Safetensors::max_header_bytes, " are allowed");
+  std::byte size[8];
+  store_le(size, static_cast<std::uint64_t>(json.size()));
+  return std::string(as_text(size)) += json;
+}
+
+/// Saves `tensors` in the order given: the same input gives the same bytes. The file at `path` is replaced
+/// entirely or not at all. Throws IoError and what `safetensors_header` throws.
+inline void write_safetensors(const std::string& path, std::span<const NamedTensor> tensors,
+                              const Metadata& metadata = {}) {
+  const auto header = safetensors_header(tensors, metadata);
+  atomic_write(path, [&](AtomicFile& file) {
+    file.write(header);
+    for (const auto& tensor : tensors) file.write(tensor.second.data);
+  });
+}
+
+}  // namespace kfer::io

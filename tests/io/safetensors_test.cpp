@@ -1,0 +1,171 @@
+#include "kfer/io/safetensors.hpp"
+
+#include <doctest/doctest.h>
+
+#include "io/support.hpp"
+
+namespace io = kfer::io;
+using io::NamedTensor;
+using io::Safetensors;
+using kfer::FormatError;
+using kfer::Shape;
+using test::TemporaryDirectory;
+using test::throws_with;
+
+namespace {
+
+std::vector<std::byte> file_of(std::string_view header, std::size_t data_bytes) {
+  std::vector<std::byte> out;
+  io::append_le(out, static_cast<std::uint64_t>(header.size()));
+  io::append(out, io::as_bytes(header));
+  out.resize(out.size() + data_bytes);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("what the safetensors package wrote is read") {
+  const auto file = Safetensors::open(test::data_path("model.safetensors"));
+  CHECK(file.tensors().size() == 7);
+  CHECK(file.at("layer1.0.conv1.weight").shape == Shape{2, 3});
+  CHECK(file.values<float>("layer1.0.conv1.weight") == std::vector<float>{0, 0.25f, 0.5f, 0.75f, 1, 1.25f});
+  CHECK(file.at("scalar").shape == Shape{});
+  CHECK(file.values<double>("scalar") == std::vector<double>{2.5});
+  CHECK(file.values<std::int64_t>("steps") == std::vector<std::int64_t>{1, -(std::int64_t{1} << 62)});
+  CHECK(file.values<std::uint8_t>("bytes") == std::vector<std::uint8_t>{0, 255, 7});
+  CHECK(file.at("half").dtype == "F16");
+  CHECK(io::load_le<std::uint16_t>(file.at("half").data.data() + 4) == 0x7bff);  // 65504, the largest half
+  CHECK(file.at("empty").shape == Shape{3, 0});
+  CHECK(file.at("empty").data.empty());
+  CHECK(file.at("mask").dtype == "BOOL");
+  CHECK(file.metadata("format") == "pt");
+  CHECK(file.metadata("note") == "quotes \" and \xc3\xbc");
+  CHECK_FALSE(file.metadata("none"));
+  CHECK(throws_with<FormatError>([&] { file.at("layer9"); }, {"model.safetensors", "'layer9'"}));
+  CHECK(throws_with<FormatError>([&] { file.values<double>("bytes"); }, {"'bytes' is U8", "expected F64"}));
+}
+
+TEST_CASE("views live as long as any copy of the file") {
+  std::optional<Safetensors> copy;
+  {
+    const auto file = Safetensors::open(test::data_path("model.safetensors"));
+    copy = file;
+  }
+  CHECK(copy->values<double>("scalar") == std::vector<double>{2.5});
+}
+
+TEST_CASE("what is written reads back, in the order given, and the same bytes each time") {
+  const TemporaryDirectory dir;
+  const std::vector<float> weight = {1, -2, 3.5f, 0, 5, 6};
+  const std::vector<std::int64_t> step = {42};
+  const std::vector<NamedTensor> tensors = {
+      {"z.weight", io::tensor_view<float>(weight, {3, 2})},
+      {"a.step", io::tensor_view<std::int64_t>(step, {})},
+      {"none", io::tensor_view<float>({}, {0, 4})},
+      {"name with \"quotes\" \xc3\xbc", io::tensor_view<float>(weight, {6})}};
+  const io::Metadata metadata = {{"epoch", "3"}, {"args", "{\"lr\": 0.1}"}};
+  io::write_safetensors(dir / "a", tensors, metadata);
+  io::write_safetensors(dir / "b", tensors, metadata);
+  const auto bytes = io::read_file(dir / "a");
+  CHECK(bytes == io::read_file(dir / "b"));
+  CHECK(io::load_le<std::uint64_t>(bytes.data()) % 8 == 0);
+
+  const auto file = Safetensors::open(dir / "a");
+  REQUIRE(file.tensors().size() == 4);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(file.tensors()[i].first == tensors[i].first);
+  CHECK(file.values<float>("z.weight") == weight);
+  CHECK(file.at("z.weight").shape == Shape{3, 2});
+  CHECK(file.values<std::int64_t>("a.step") == step);
+  CHECK(file.at("none").shape == Shape{0, 4});
+  CHECK(file.metadata() == metadata);
+
+  io::write_safetensors(dir / "empty", {});
+  CHECK(Safetensors::open(dir / "empty").tensors().empty());
+}
+
+TEST_CASE("what cannot be a file is not written") {
+  const TemporaryDirectory dir;
+  const std::vector<float> one = {1};
+  const auto view = io::tensor_view<float>(one, {1});
+  const auto write = [&](std::vector<NamedTensor> tensors) { io::write_safetensors(dir / "a", tensors); };
+  CHECK_THROWS_AS(write({{"a", view}, {"a", view}}), kfer::ValueError);
+  CHECK_THROWS_AS(write({{"__metadata__", view}}), kfer::ValueError);
+  CHECK_THROWS_AS(write({{"a", {"F99", {1}, view.data}}}), kfer::ValueError);
+  CHECK_THROWS_AS(write({{"a", {"F32", {2}, view.data}}}), kfer::ShapeError);
+  CHECK_THROWS_AS(write({{"\xff", view}}), kfer::ValueError);
+  CHECK_THROWS_AS(io::tensor_view<float>(one, {2}), kfer::ShapeError);
+  CHECK(dir.list().empty());
+  CHECK_THROWS_AS(io::write_safetensors(dir / "none/a", {}), kfer::IoError);
+  CHECK_THROWS_AS(Safetensors::open(dir / "none"), kfer::IoError);
+}
+
+TEST_CASE("the format's rules are checked one by one") {
+  struct Case {
+    const char* header;
+    std::size_t data;
+    const char* message;
+  };
+  const Case cases[] = {
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8, nullptr},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}   )", 8, nullptr},
+      {R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+       3, nullptr},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 9, "take 8 bytes of data, got 9"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 7, "not within the 7"},
+      {R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8, "takes 12 bytes, got 8"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8, "not within"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", 12, "begin at byte 4"},
+      {R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+       3, "begin at byte 1"},
+      {R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
+       2, "begin at byte 0"},
+      {R"({"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}})", 8, "unknown dtype 'F33'"},
+      {R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8, "no natural number"},
+      {R"({"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}})", 8, "no natural number"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[-8,0]}})", 8, "no natural number"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})", 8, "no pair"},
+      {R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}})", 0, "64 bits"},
+      {R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1, "rank 9"},
+      {R"({"a":{"dtype":"F32","shape":[2]}})", 8, "data_offsets"},
+      {R"({"a":{"dtype":"F32","data_offsets":[0,8]}})", 8, "no shape"},
+      {R"({"a":{"shape":[2],"data_offsets":[0,8]}})", 8, "no dtype"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})", 8, "members other than"},
+      {R"({"a":7})", 0, "no dtype"},
+      {R"({"__metadata__":{"a":1}})", 0, "metadata 'a'"},
+      {R"({"__metadata__":[]})", 0, "__metadata__"},
+      {R"([])", 0, "'{'"},
+      {R"( {})", 0, "'{'"},
+      {R"({}x)", 0, "text after"},
+      {R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
+       0, "a second member 'a'"},
+  };
+  for (const auto& [header, data, message] : cases) {
+    CAPTURE(header);
+    const auto parse = [&] { Safetensors::parse(file_of(header, data), "m.safetensors"); };
+    if (message == nullptr)
+      CHECK_NOTHROW(parse());
+    else
+      CHECK(throws_with<FormatError>(parse, {"m.safetensors", message}));
+  }
+}
+
+TEST_CASE("a header size is believed only as far as the file goes") {
+  for (const std::uint64_t size : {std::uint64_t{1}, std::uint64_t{100'000'000}, std::uint64_t{100'000'001},
+                                   std::uint64_t{1} << 62, ~std::uint64_t{0}}) {
+    std::vector<std::byte> bytes(8);
+    io::store_le(bytes.data(), size);
+    CHECK_THROWS_AS(Safetensors::parse(bytes), FormatError);
+  }
+  for (std::size_t n = 0; n < 8; ++n)
+    CHECK_THROWS_AS(Safetensors::parse(std::vector<std::byte>(n)), FormatError);
+}
+
+TEST_CASE("every truncation is found, and no flipped bit crashes the reader") {
+  const auto bytes = test::data("model.safetensors");
+  test::damage(bytes, [&](const std::vector<std::byte>& bad) {
+    if (bad.size() < bytes.size())
+      REQUIRE_THROWS_AS(Safetensors::parse(bad), FormatError);
+    else
+      REQUIRE(test::survives([&] { Safetensors::parse(bad); }));
+  });
+}
