@@ -13,8 +13,9 @@ struct GradcheckOptions {
   double tolerance = 1e-6;  ///< largest |numeric - analytic| / (1 + |numeric|)
 };
 
-/// Differentiates `f(inputs)` weighted by fixed pseudo-random numbers, analytically and by central differences, with
-/// respect to every element of every input. Throws NumericError naming the first element that disagrees (a NaN does).
+/// Differentiates `f(inputs)` weighted by fixed pseudo-random numbers, analytically and by central
+/// differences, with respect to every element of every input. Throws NumericError naming the first element
+/// that disagrees (a NaN does).
 template <class D>
 void gradcheck(const std::function<Variable<double, D>(const std::vector<Variable<double, D>>&)>& f,
                const std::vector<Tensor<double, D>>& inputs, const GradcheckOptions& options = {}) {
@@ -33,7 +34,8 @@ void gradcheck(const std::function<Variable<double, D>(const std::vector<Variabl
   backward(result, weights);
   for (std::size_t k = 0; k < leaves.size(); ++k) {
     const auto start = inputs[k].to_vector();
-    const auto analytic = leaves[k].has_grad() ? leaves[k].grad().to_vector() : std::vector<double>(start.size());
+    const auto analytic =
+        leaves[k].has_grad() ? leaves[k].grad().to_vector() : std::vector<double>(start.size());
     for (std::size_t i = 0; i < start.size(); ++i) {
       const auto at = [&](double x) {
         auto moved = start;
@@ -44,8 +46,8 @@ void gradcheck(const std::function<Variable<double, D>(const std::vector<Variabl
       const double h = options.step * (1 + std::abs(start[i]));
       const double numeric = (at(start[i] + h) - at(start[i] - h)) / (2 * h);
       const double error = std::abs(numeric - analytic[i]) / (1 + std::abs(numeric));
-      require<NumericError>(error <= options.tolerance, "gradcheck: input ", k, ", element ", i, ": analytic ",
-                            analytic[i], ", numeric ", numeric);
+      require<NumericError>(error <= options.tolerance, "gradcheck: input ", k, ", element ", i,
+                            ": analytic ", analytic[i], ", numeric ", numeric);
     }
     leaves[k].mutable_value() = inputs[k].row_major();
   }

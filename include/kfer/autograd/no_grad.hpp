@@ -10,9 +10,12 @@ inline bool& recording() {
 }  // namespace detail
 
 /// Whether operations of this thread are recorded.
-inline bool grad_enabled() { return detail::recording(); }
+inline bool grad_enabled() {
+  return detail::recording();
+}
 
-/// While it lives, this thread records no operation: inference needs no graph and keeps no intermediate value.
+/// While it lives, this thread records no operation: inference needs no graph and keeps no intermediate
+/// value.
 class NoGrad {
  public:
   NoGrad() : before_(detail::recording()) { detail::recording() = false; }

@@ -1,5 +1,5 @@
-// The graph behind define-by-run differentiation: one node for each recorded operation. Type-erased, so that one
-// graph may pass through several element types.
+// The graph behind define-by-run differentiation: one node for each recorded operation. Type-erased, so that
+// one graph may pass through several element types.
 #pragma once
 
 #include <atomic>
@@ -17,8 +17,8 @@ class Node {
   Node& operator=(const Node&) = delete;
   virtual ~Node() = default;
 
-  /// Passes the gradient gathered here on to the inputs and releases everything that was saved for it. A node that
-  /// no gradient reached only releases.
+  /// Passes the gradient gathered here on to the inputs and releases everything that was saved for it. A node
+  /// that no gradient reached only releases.
   virtual void run() = 0;
   /// The nodes that made this operation's inputs.
   const std::vector<std::shared_ptr<Node>>& parents() const { return parents_; }

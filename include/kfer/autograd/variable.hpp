@@ -52,7 +52,8 @@ class Variable {
   /// d loss / d this, after backward(); only leaves that require it have one.
   bool has_grad() const { return state_->has_grad; }
   const tensor_type& grad() const {
-    require(has_grad(), "this variable of shape ", shape(), " has no gradient: call backward() on a loss that uses it");
+    require(has_grad(), "this variable of shape ", shape(),
+            " has no gradient: call backward() on a loss that uses it");
     return state_->grad;
   }
   tensor_type& mutable_grad() {
@@ -67,8 +68,8 @@ class Variable {
   /// The same value, cut off from the graph.
   Variable detach() const { return Variable(value()); }
 
-  /// Brings a leaf's value into another memory order, once, so that later uses need no copy. What the elements are
-  /// does not change. Not while another thread reads the same leaf.
+  /// Brings a leaf's value into another memory order, once, so that later uses need no copy. What the
+  /// elements are does not change. Not while another thread reads the same leaf.
   void settle(const Layout& layout) const {
     if (is_leaf()) state_->value = state_->value.to(layout);
   }
@@ -171,12 +172,13 @@ class Recorded final : public GradNode<T, D> {
 
 }  // namespace detail
 
-/// Makes the result of an operation, and records how to differentiate it if recording is on and an input requires it.
+/// Makes the result of an operation, and records how to differentiate it if recording is on and an input
+/// requires it.
 template <FloatingElement T, class D, class Backward>
 Variable<T, D> record(Tensor<T, D> value, std::vector<Variable<T, D>> inputs, Backward backward) {
   Variable<T, D> result(std::move(value));
   const bool needed = grad_enabled() && std::any_of(inputs.begin(), inputs.end(),
-                                                     [](const auto& input) { return input.requires_grad(); });
+                                                    [](const auto& input) { return input.requires_grad(); });
   if (needed)
     result.attach(std::make_shared<detail::Recorded<T, D, Backward>>(std::move(inputs), std::move(backward)));
   return result;

@@ -27,7 +27,7 @@ concept FloatingElement = std::same_as<T, float> || std::same_as<T, double> || s
 
 template <class T>
 concept Element = FloatingElement<T> || std::same_as<T, std::int64_t> || std::same_as<T, std::int32_t> ||
-                  std::same_as<T, std::uint8_t>;
+    std::same_as<T, std::uint8_t>;
 
 /// "float32", "int64", ... as in NumPy and PyTorch.
 template <Element T>

@@ -1,6 +1,7 @@
 // The exception family of kfer, and `require`, the one way to check an argument.
 //
-// A message names what was wrong, where, what was expected and what was found. Checks stay on in release builds.
+// A message names what was wrong, where, what was expected and what was found. Checks stay on in release
+// builds.
 #pragma once
 
 #include <charconv>
@@ -67,14 +68,21 @@ class NumericError : public Error {
 
 namespace detail {
 
-inline void append_text(std::string& out, std::string_view text) { out += text; }
-inline void append_text(std::string& out, const char* text) { out += text; }
-inline void append_text(std::string& out, char c) { out += c; }
-inline void append_text(std::string& out, bool b) { out += b ? "true" : "false"; }
+inline void append_text(std::string& out, std::string_view text) {
+  out += text;
+}
+inline void append_text(std::string& out, const char* text) {
+  out += text;
+}
+inline void append_text(std::string& out, char c) {
+  out += c;
+}
+inline void append_text(std::string& out, bool b) {
+  out += b ? "true" : "false";
+}
 
 template <class T>
-  requires(std::integral<T> || std::floating_point<T>)
-void append_text(std::string& out, T value) {
+requires(std::integral<T> || std::floating_point<T>) void append_text(std::string& out, T value) {
   char buffer[64];
   const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
   out.append(buffer, end);
@@ -82,9 +90,9 @@ void append_text(std::string& out, T value) {
 
 /// Types of kfer that know how to print themselves (Shape, Layout, ...).
 template <class T>
-  requires requires(const T& value) {
-    { to_string(value) } -> std::convertible_to<std::string>;
-  }
+requires requires(const T& value) {
+  { to_string(value) } -> std::convertible_to<std::string>;
+}
 void append_text(std::string& out, const T& value) {
   out += to_string(value);
 }

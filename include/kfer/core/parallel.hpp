@@ -10,11 +10,16 @@
 namespace kfer {
 
 /// Threads that parallel loops use (OMP_NUM_THREADS, or `set_num_threads`).
-inline int num_threads() { return omp_get_max_threads(); }
-inline void set_num_threads(int n) { omp_set_num_threads(std::max(1, n)); }
+inline int num_threads() {
+  return omp_get_max_threads();
+}
+inline void set_num_threads(int n) {
+  omp_set_num_threads(std::max(1, n));
+}
 
-/// Calls `body(thread, begin, end)` once per thread on contiguous parts of [0, n) that are multiples of `grain`
-/// (the last one may be ragged). Runs on the calling thread alone when there is only one grain of work.
+/// Calls `body(thread, begin, end)` once per thread on contiguous parts of [0, n) that are multiples of
+/// `grain` (the last one may be ragged). Runs on the calling thread alone when there is only one grain of
+/// work.
 template <class Body>
 void parallel_ranges(std::int64_t n, std::int64_t grain, const Body& body) {
   if (n <= 0) return;
@@ -24,7 +29,8 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, const Body& body) {
 #pragma omp parallel num_threads(threads)
   {
     const std::int64_t t = omp_get_thread_num(), parts = omp_get_num_threads();
-    const std::int64_t begin = grains * t / parts * grain, end = std::min(n, grains * (t + 1) / parts * grain);
+    const std::int64_t begin = grains * t / parts * grain,
+                       end = std::min(n, grains * (t + 1) / parts * grain);
     if (begin < end) body(static_cast<int>(t), begin, end);
   }
 }

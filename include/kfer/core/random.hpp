@@ -1,7 +1,9 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011).
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3",
+// SC 2011).
 //
-// Number i of a stream depends on (seed, stream, i) alone: the same on every device, at any thread count, and after
-// a resume. A place that needs randomness holds a `RandomStream` and takes a fresh stream from it for every use.
+// Number i of a stream depends on (seed, stream, i) alone: the same on every device, at any thread count, and
+// after a resume. A place that needs randomness holds a `RandomStream` and takes a fresh stream from it for
+// every use.
 #pragma once
 
 #include <array>
@@ -11,9 +13,11 @@
 namespace kfer {
 
 /// The four 32-bit words of `counter` under `key`.
-constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
+                                              std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
-    const std::uint64_t a = std::uint64_t{0xD2511F53} * counter[0], b = std::uint64_t{0xCD9E8D57} * counter[2];
+    const std::uint64_t a = std::uint64_t{0xD2511F53} * counter[0],
+                        b = std::uint64_t{0xCD9E8D57} * counter[2];
     counter = {static_cast<std::uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(b),
                static_cast<std::uint32_t>(a >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(a)};
     key[0] += 0x9E3779B9;
@@ -59,7 +63,8 @@ struct RandomStream {
 };
 
 /// Which elements dropout keeps. Element i, counted in channels-last order (N, H, W, C for rank 4, row-major
-/// otherwise), is kept iff half-word i % 8 of counter i / 8 is at least p * 65536, and is then scaled by 1 / (1 - p).
+/// otherwise), is kept iff half-word i % 8 of counter i / 8 is at least p * 65536, and is then scaled by 1 /
+/// (1 - p).
 struct DropoutMask {
   float p = 0;
   RandomStream random;

@@ -31,7 +31,8 @@ class Shape {
   bool empty() const { return rank_ == 0; }
   std::int64_t operator[](std::size_t i) const { return extents_[i]; }
 
-  /// Extent of dimension `i`; negative `i` counts from the end. Throws ShapeError if there is no such dimension.
+  /// Extent of dimension `i`; negative `i` counts from the end. Throws ShapeError if there is no such
+  /// dimension.
   std::int64_t at(std::int64_t i) const { return extents_[dim(i)]; }
 
   /// The non-negative index of dimension `i` (negative counts from the end).
@@ -64,7 +65,9 @@ class Shape {
   const std::int64_t* end() const { return extents_.data() + rank_; }
   std::span<const std::int64_t> extents() const { return {extents_.data(), rank_}; }
 
-  friend bool operator==(const Shape& a, const Shape& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+  friend bool operator==(const Shape& a, const Shape& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
 
  private:
   static void check(std::int64_t extent) {

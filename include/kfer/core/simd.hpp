@@ -1,6 +1,6 @@
-// Vectors of floats, in the compilers' vector extension: the same source is AVX2, AVX-512 or NEON code, as the
-// flags allow, and correct under any flags. `simd_width` is the width of one machine register, and the channel
-// block of the blocked layouts (nChw8c or nChw16c) that the Cpu's convolutions work in.
+// Vectors of floats, in the compilers' vector extension: the same source is AVX2, AVX-512 or NEON code, as
+// the flags allow, and correct under any flags. `simd_width` is the width of one machine register, and the
+// channel block of the blocked layouts (nChw8c or nChw16c) that the Cpu's convolutions work in.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // The Cpu device: host memory from a caching allocator.
 //
-// Training asks for the same few large blocks in every step. Returning them to the system would mean faulting every
-// page in again (first touch runs at a tenth of copy speed), so freed blocks are kept and handed out again.
+// Training asks for the same few large blocks in every step. Returning them to the system would mean faulting
+// every page in again (first touch runs at a tenth of copy speed), so freed blocks are kept and handed out
+// again.
 #pragma once
 
 #include <sys/mman.h>
@@ -19,8 +20,8 @@
 namespace kfer {
 namespace detail {
 
-/// Size-bucketed free lists over aligned_alloc. Thread-safe. KFER_CPU_CACHE=0 in the environment turns the keeping
-/// off, so that a memory checker sees every allocation.
+/// Size-bucketed free lists over aligned_alloc. Thread-safe. KFER_CPU_CACHE=0 in the environment turns the
+/// keeping off, so that a memory checker sees every allocation.
 class CpuMemory {
  public:
   static CpuMemory& instance() {
@@ -94,9 +95,9 @@ class CpuMemory {
     return (bytes + step - 1) / step * step;
   }
 
-  // Large blocks are page-aligned by nature, so tensors of equal shape would start at the same cache set and at
-  // 4 KiB-aliasing addresses (Adam over four of them ran 4 times slower). Each one starts a few lines further on; the
-  // amount sits in the low bits of the address.
+  // Large blocks are page-aligned by nature, so tensors of equal shape would start at the same cache set and
+  // at 4 KiB-aliasing addresses (Adam over four of them ran 4 times slower). Each one starts a few lines
+  // further on; the amount sits in the low bits of the address.
   static constexpr std::size_t skew_step = 64 * 5;
   static std::size_t skew_of(std::size_t size, const void* block) {
     return size < large ? 0 : reinterpret_cast<std::uintptr_t>(block) % huge_page;

@@ -1,5 +1,5 @@
-// What a device must offer. Devices are tag types: code for one is chosen by overload and specialisation, never by
-// a macro inside a function, so a program may link files of several compilers.
+// What a device must offer. Devices are tag types: code for one is chosen by overload and specialisation,
+// never by a macro inside a function, so a program may link files of several compilers.
 #pragma once
 
 #include <concepts>
@@ -11,16 +11,18 @@
 
 namespace kfer {
 
-/// Memory and copies of a device. Everything else (kernels, libraries) enters through specialisations of the ops.
+/// Memory and copies of a device. Everything else (kernels, libraries) enters through specialisations of the
+/// ops.
 template <class D>
 concept Device = requires(void* to, const void* from, std::size_t bytes) {
   { D::name } -> std::convertible_to<std::string_view>;
   { D::allocate(bytes) } -> std::same_as<void*>;  ///< throws OutOfMemoryError
-  { D::deallocate(to, bytes) } noexcept;
-  { D::copy_from_host(to, from, bytes) };
-  { D::copy_to_host(to, from, bytes) };
-  { D::copy(to, from, bytes) };
-  { D::set_zero(to, bytes) };
+  { D::deallocate(to, bytes) }
+  noexcept;
+  {D::copy_from_host(to, from, bytes)};
+  {D::copy_to_host(to, from, bytes)};
+  {D::copy(to, from, bytes)};
+  {D::set_zero(to, bytes)};
 };
 
 /// A block of device memory, freed with its last owner.

@@ -7,8 +7,8 @@
 
 namespace kfer {
 
-/// Largest |a - b| / (1 + |b|) over all elements; infinity if any pair is not comparable (a NaN on either side, or an
-/// infinity that the other side lacks). Throws ShapeError if the shapes differ.
+/// Largest |a - b| / (1 + |b|) over all elements; infinity if any pair is not comparable (a NaN on either
+/// side, or an infinity that the other side lacks). Throws ShapeError if the shapes differ.
 template <Element T, class D, Element U, class E>
 double largest_difference(const Tensor<T, D>& a, const Tensor<U, E>& b) {
   detail::require_same_shape("largest_difference", a, b);

@@ -9,7 +9,8 @@ namespace kfer {
 template <Element T = float, class D = Cpu>
 Tensor<T, D> zeros(const Shape& shape, const Layout& layout) {
   Tensor<T, D> out(shape, layout);
-  if (out.storage_size()) D::set_zero(out.mutable_data(), static_cast<std::size_t>(out.storage_size()) * sizeof(T));
+  if (out.storage_size())
+    D::set_zero(out.mutable_data(), static_cast<std::size_t>(out.storage_size()) * sizeof(T));
   return out;
 }
 template <Element T = float, class D = Cpu>
@@ -19,7 +20,8 @@ Tensor<T, D> zeros(const Shape& shape) {
 
 template <Element T = float, class D = Cpu>
 Tensor<T, D> full(const Shape& shape, T value) {
-  return Tensor<T, D>(shape, std::span<const T>(std::vector<T>(static_cast<std::size_t>(shape.numel()), value)));
+  return Tensor<T, D>(shape,
+                      std::span<const T>(std::vector<T>(static_cast<std::size_t>(shape.numel()), value)));
 }
 template <Element T = float, class D = Cpu>
 Tensor<T, D> ones(const Shape& shape) {
@@ -30,7 +32,8 @@ Tensor<T, D> ones(const Shape& shape) {
 template <Element T = float, class D = Cpu>
 Tensor<T, D> uniform(const Shape& shape, const RandomStream& random, double low = 0, double high = 1) {
   std::vector<T> values(static_cast<std::size_t>(shape.numel()));
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(low + (high - low) * random.uniform(i));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<T>(low + (high - low) * random.uniform(i));
   return Tensor<T, D>(shape, std::span<const T>(values));
 }
 
@@ -38,7 +41,8 @@ Tensor<T, D> uniform(const Shape& shape, const RandomStream& random, double low 
 template <Element T = float, class D = Cpu>
 Tensor<T, D> normal(const Shape& shape, const RandomStream& random, double mean = 0, double deviation = 1) {
   std::vector<T> values(static_cast<std::size_t>(shape.numel()));
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(mean + deviation * random.normal(i));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<T>(mean + deviation * random.normal(i));
   return Tensor<T, D>(shape, std::span<const T>(values));
 }
 

@@ -1,9 +1,9 @@
 // Layout: in which order the elements of a dense tensor lie in memory.
 //
-// A layout is an order of the dimensions, slowest first, followed by inner blocks. Row-major NCHW is {0, 1, 2, 3};
-// NHWC is {0, 2, 3, 1}; nChw16c is {0, 1, 2, 3} with an inner block of 16 channels; OIhw16i16o has two inner blocks.
-// This is what the Cpu's convolutions call a blocked format and cuDNN calls a vectorised one. An extent that is not a
-// multiple of its block is padded up to one; the padding is zero, always.
+// A layout is an order of the dimensions, slowest first, followed by inner blocks. Row-major NCHW is {0, 1,
+// 2, 3}; NHWC is {0, 2, 3, 1}; nChw16c is {0, 1, 2, 3} with an inner block of 16 channels; OIhw16i16o has two
+// inner blocks. This is what the Cpu's convolutions call a blocked format and cuDNN calls a vectorised one.
+// An extent that is not a multiple of its block is padded up to one; the padding is zero, always.
 #pragma once
 
 #include <array>
@@ -84,7 +84,8 @@ class Layout {
 
   friend bool operator==(const Layout&, const Layout&) = default;
 
-  /// Whether both layouts put a tensor of this shape into memory in the same order, as NCHW and NHWC do a 1x1 map.
+  /// Whether both layouts put a tensor of this shape into memory in the same order, as NCHW and NHWC do a 1x1
+  /// map.
   static bool same_order(const Shape& shape, const Layout& a, const Layout& b) {
     return a == b || (!a.has_padding(shape) && !b.has_padding(shape) && a.axes(shape) == b.axes(shape));
   }

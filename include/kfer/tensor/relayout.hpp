@@ -11,8 +11,8 @@
 namespace kfer {
 namespace detail {
 
-/// Rank-4 activations as [image][channel block][pixel][lane]: nChw{B}c has B lanes, NCHW has one, NHWC has them all.
-/// One view for the three, so that an op on activations is written once.
+/// Rank-4 activations as [image][channel block][pixel][lane]: nChw{B}c has B lanes, NCHW has one, NHWC has
+/// them all. One view for the three, so that an op on activations is written once.
 struct Planes {
   std::int64_t images = 0, blocks = 0, pixels = 0, lanes = 1;
 
@@ -22,7 +22,8 @@ struct Planes {
 
   /// Whether `layout` is one of the three for this shape, without padding.
   static bool fits(const Shape& shape, const Layout& layout) {
-    return shape.rank() == 4 && (layout.is_row_major() || layout == Layout::channels_last() || blocked(shape, layout));
+    return shape.rank() == 4 &&
+           (layout.is_row_major() || layout == Layout::channels_last() || blocked(shape, layout));
   }
   static Planes of(const Shape& shape, const Layout& layout) {
     const std::int64_t pixels = shape[2] * shape[3];
@@ -45,7 +46,8 @@ void transpose_planes(const T* from, T* to, std::int64_t outer, std::int64_t row
   constexpr std::int64_t tile = 16;
   const std::int64_t row_tiles = (rows + tile - 1) / tile, tiles = outer * row_tiles;
   parallel_for(tiles, [&](std::int64_t k) {
-    const std::int64_t base = k / row_tiles * rows * columns, r0 = k % row_tiles * tile, r1 = std::min(rows, r0 + tile);
+    const std::int64_t base = k / row_tiles * rows * columns, r0 = k % row_tiles * tile,
+                       r1 = std::min(rows, r0 + tile);
     for (std::int64_t c0 = 0; c0 < columns; c0 += tile) {
       const std::int64_t c1 = std::min(columns, c0 + tile);
       if (r1 - r0 == tile && c1 - c0 == tile) {

@@ -1,7 +1,8 @@
 // Tensor: a dense array of run-time shape on a device, with value semantics.
 //
-// A copy is cheap (storage is shared) and yet independent: the first write through one of the owners gives that owner
-// a storage of its own. So `auto best = model.weight;` is a snapshot that later training steps leave alone.
+// A copy is cheap (storage is shared) and yet independent: the first write through one of the owners gives
+// that owner a storage of its own. So `auto best = model.weight;` is a snapshot that later training steps
+// leave alone.
 #pragma once
 
 #include <algorithm>
@@ -19,12 +20,13 @@
 
 namespace kfer {
 
-/// Copies a tensor's elements into another memory order. Devices specialise it where they have something faster than
-/// one element at a time; see tensor/relayout.hpp for the Cpu.
+/// Copies a tensor's elements into another memory order. Devices specialise it where they have something
+/// faster than one element at a time; see tensor/relayout.hpp for the Cpu.
 template <Element T, class D>
 struct relayout_impl;
 
-/// T: element type. D: device tag. Rank at most 8. A default-constructed tensor is empty: shape [0], no memory.
+/// T: element type. D: device tag. Rank at most 8. A default-constructed tensor is empty: shape [0], no
+/// memory.
 template <Element T, class D>
 class Tensor {
  public:
@@ -40,15 +42,16 @@ class Tensor {
                         ", shape ", shape, " has rank ", shape.rank());
     const std::int64_t n = layout.storage_size(shape);
     std::int64_t bytes = 0;
-    require<ShapeError>(!__builtin_mul_overflow(n, std::int64_t{sizeof(T)}, &bytes), "a tensor of shape ", shape,
-                        " does not fit 64-bit sizes");
+    require<ShapeError>(!__builtin_mul_overflow(n, std::int64_t{sizeof(T)}, &bytes), "a tensor of shape ",
+                        shape, " does not fit 64-bit sizes");
     if (bytes) buffer_ = std::make_shared<Buffer<D>>(static_cast<std::size_t>(bytes));
     if (n != shape.numel()) D::set_zero(buffer_->data(), static_cast<std::size_t>(bytes));
   }
-  /// Row-major elements copied from the host. Throws ShapeError unless there are exactly shape.numel() of them.
+  /// Row-major elements copied from the host. Throws ShapeError unless there are exactly shape.numel() of
+  /// them.
   Tensor(const Shape& shape, std::span<const T> values) : Tensor(shape) {
-    require<ShapeError>(static_cast<std::int64_t>(values.size()) == shape.numel(), "a tensor of shape ", shape,
-                        " has ", shape.numel(), " elements, got ", values.size(), " values");
+    require<ShapeError>(static_cast<std::int64_t>(values.size()) == shape.numel(), "a tensor of shape ",
+                        shape, " has ", shape.numel(), " elements, got ", values.size(), " values");
     if (!values.empty()) D::copy_from_host(buffer_->data(), values.data(), values.size_bytes());
   }
   Tensor(const Shape& shape, std::initializer_list<T> values)
@@ -89,8 +92,8 @@ class Tensor {
 
   /// The same elements (in row-major order) under another shape of equal element count.
   Tensor reshape(const Shape& shape) const {
-    require<ShapeError>(shape.numel() == numel(), "cannot reshape ", shape_, " (", numel(), " elements) to ", shape,
-                        " (", shape.numel(), " elements)");
+    require<ShapeError>(shape.numel() == numel(), "cannot reshape ", shape_, " (", numel(), " elements) to ",
+                        shape, " (", shape.numel(), " elements)");
     Tensor out = row_major();
     out.shape_ = shape;
     out.layout_ = Layout::row_major(shape.rank());
@@ -99,8 +102,8 @@ class Tensor {
 
   /// Elements [begin, begin + count) of the first dimension, without a copy. Row-major tensors only.
   Tensor narrow(std::int64_t begin, std::int64_t count) const {
-    require<ShapeError>(rank() >= 1 && begin >= 0 && count >= 0 && begin <= shape_[0] - count, "narrow: [", begin, ", ",
-                        begin, " + ", count, ") is not inside the first dimension of ", shape_);
+    require<ShapeError>(rank() >= 1 && begin >= 0 && count >= 0 && begin <= shape_[0] - count, "narrow: [",
+                        begin, ", ", begin, " + ", count, ") is not inside the first dimension of ", shape_);
     Tensor out = row_major();
     out.shape_.set(0, count);
     out.offset_ += begin * (shape_[0] ? numel() / shape_[0] : 0);
@@ -137,7 +140,8 @@ class Tensor {
 };
 
 namespace detail {
-/// "linear: expected input of shape [*, 12], got [64, 13]" is what checks of ops read like; this one is for pairs.
+/// "linear: expected input of shape [*, 12], got [64, 13]" is what checks of ops read like; this one is for
+/// pairs.
 template <class A, class B>
 void require_same_shape(const char* what, const A& a, const B& b) {
   require<ShapeError>(a.shape() == b.shape(), what, ": shapes ", a.shape(), " and ", b.shape(), " differ");

@@ -1,5 +1,5 @@
-// 2-D convolution (cross-correlation, as in every deep-learning framework), with what usually follows it fused in:
-// bias, ReLU, dropout.
+// 2-D convolution (cross-correlation, as in every deep-learning framework), with what usually follows it
+// fused in: bias, ReLU, dropout.
 #pragma once
 
 #include <optional>
@@ -22,13 +22,15 @@ struct Conv2dOptions {
   Extent2d padding = 0;  ///< zeros added on each side
   Extent2d dilation = 1;
   std::int64_t groups = 1;
-  bool relu = false;                   ///< y = max(0, y)
-  std::optional<DropoutMask> dropout;  ///< applied last; needs relu, whose zeros tell backward what was dropped
+  bool relu = false;  ///< y = max(0, y)
+  std::optional<DropoutMask> dropout =
+      {};  ///< applied last; needs relu, whose zeros tell backward what was dropped
 };
 
 /// All sizes of one convolution, checked.
 struct Conv2dShape {
-  std::int64_t batch, in_channels, height, width, out_channels, kernel_height, kernel_width, out_height, out_width;
+  std::int64_t batch, in_channels, height, width, out_channels, kernel_height, kernel_width, out_height,
+      out_width;
   Extent2d stride, padding, dilation;
   std::int64_t groups;
 
@@ -49,10 +51,10 @@ struct Conv2dShape {
     require<ShapeError>(w.rank() == 4, "conv2d: expected weight [O, C / groups, KH, KW], got ", w);
     require(o.groups >= 1 && x[1] % o.groups == 0 && w[0] % o.groups == 0, "conv2d: ", o.groups,
             " groups do not divide the channels of input ", x, " and weight ", w);
-    require<ShapeError>(x[1] / o.groups == w[1], "conv2d: input ", x, " has ", x[1], " channels in ", o.groups,
-                        " group(s), weight ", w, " takes ", w[1], " a group");
-    require(o.stride.height >= 1 && o.stride.width >= 1, "conv2d: stride must be at least 1, got ", o.stride.height,
-            " x ", o.stride.width);
+    require<ShapeError>(x[1] / o.groups == w[1], "conv2d: input ", x, " has ", x[1], " channels in ",
+                        o.groups, " group(s), weight ", w, " takes ", w[1], " a group");
+    require(o.stride.height >= 1 && o.stride.width >= 1, "conv2d: stride must be at least 1, got ",
+            o.stride.height, " x ", o.stride.width);
     require(o.dilation.height >= 1 && o.dilation.width >= 1, "conv2d: dilation must be at least 1, got ",
             o.dilation.height, " x ", o.dilation.width);
     require(o.padding.height >= 0 && o.padding.width >= 0, "conv2d: padding must not be negative, got ",
@@ -62,21 +64,32 @@ struct Conv2dShape {
     const std::int64_t h = x[2] + 2 * o.padding.height, width = x[3] + 2 * o.padding.width;
     require<ShapeError>(h >= kh && width >= kw, "conv2d: the kernel of weight ", w, " (", kh, " x ", kw,
                         " with dilation) is larger than the padded input (", h, " x ", width, ") of ", x);
-    return {x[0], x[1], x[2], x[3], w[0], w[2], w[3], (h - kh) / o.stride.height + 1, (width - kw) / o.stride.width + 1,
-            o.stride, o.padding, o.dilation, o.groups};
+    return {x[0],
+            x[1],
+            x[2],
+            x[3],
+            w[0],
+            w[2],
+            w[3],
+            (h - kh) / o.stride.height + 1,
+            (width - kw) / o.stride.width + 1,
+            o.stride,
+            o.padding,
+            o.dilation,
+            o.groups};
   }
 };
 
 /// What follows the sum in the same pass over memory.
 struct Conv2dEpilogue {
   bool relu = false;
-  std::optional<DropoutMask> dropout;
+  std::optional<DropoutMask> dropout = {};
 };
 
 /// The three passes of a device and type:
 ///   forward(shape, x, w, bias or nullptr, epilogue) -> y
-///   backward(shape, x, w, y or nullptr, dy, epilogue, wants) -> {dx, dw, db}; y is given if the epilogue has a ReLU
-///   weight_layout(shape, training) -> the memory order in which the weights are best kept
+///   backward(shape, x, w, y or nullptr, dy, epilogue, wants) -> {dx, dw, db}; y is given if the epilogue has
+///   a ReLU weight_layout(shape, training) -> the memory order in which the weights are best kept
 template <FloatingElement T, class D>
 struct conv2d_impl;
 
@@ -98,7 +111,8 @@ struct Conv2dBackward {
   bool has_bias;
   void operator()(Tensor<T, D> dy, InputGrads<T, D>& grads) {
     const Conv2dWants wants{grads.wants(0), grads.wants(1), has_bias && grads.wants(2)};
-    auto d = conv2d_impl<T, D>::backward(shape, x, w, epilogue.relu ? &y : nullptr, std::move(dy), epilogue, wants);
+    auto d = conv2d_impl<T, D>::backward(shape, x, w, epilogue.relu ? &y : nullptr, std::move(dy), epilogue,
+                                         wants);
     if (wants.x) grads.add(0, std::move(d.x));
     if (wants.w) grads.add(1, std::move(d.w));
     if (wants.bias) grads.add(2, std::move(d.bias));
@@ -106,9 +120,9 @@ struct Conv2dBackward {
 };
 }  // namespace detail
 
-/// y[n, o, i, j] = bias[o] + sum over c, u, v of x[n, c, i*s + u*d - p, j*s + v*d - p] * w[o, c, u, v], then ReLU,
-/// then dropout, as the options say. x: [N, C, H, W]; weight: [O, C / groups, KH, KW]; bias: [O] or none.
-/// The result is [N, O, (H + 2p - d(KH - 1) - 1) / s + 1, ...]. Differentiable in x, weight and bias.
+/// y[n, o, i, j] = bias[o] + sum over c, u, v of x[n, c, i*s + u*d - p, j*s + v*d - p] * w[o, c, u, v], then
+/// ReLU, then dropout, as the options say. x: [N, C, H, W]; weight: [O, C / groups, KH, KW]; bias: [O] or
+/// none. The result is [N, O, (H + 2p - d(KH - 1) - 1) / s + 1, ...]. Differentiable in x, weight and bias.
 /// Throws ShapeError or ValueError naming the shapes that do not fit.
 template <FloatingElement T, class D>
 Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, const Variable<T, D>* bias,
@@ -124,7 +138,8 @@ Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, con
   }
   weight.settle(conv2d_impl<T, D>::weight_layout(shape));
   const Conv2dEpilogue epilogue{options.relu, options.dropout};
-  Tensor<T, D> y = conv2d_impl<T, D>::forward(shape, x.value(), weight.value(), bias ? &bias->value() : nullptr, epilogue);
+  Tensor<T, D> y =
+      conv2d_impl<T, D>::forward(shape, x.value(), weight.value(), bias ? &bias->value() : nullptr, epilogue);
   std::vector<Variable<T, D>> inputs{x, weight};
   if (bias) inputs.push_back(*bias);
   return record(y, std::move(inputs),
@@ -137,7 +152,8 @@ Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, con
   return conv2d(x, weight, &bias, options);
 }
 template <FloatingElement T, class D>
-Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, const Conv2dOptions& options = {}) {
+Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight,
+                      const Conv2dOptions& options = {}) {
   return conv2d(x, weight, static_cast<const Variable<T, D>*>(nullptr), options);
 }
 

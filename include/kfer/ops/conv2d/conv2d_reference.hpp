@@ -1,5 +1,5 @@
-// The loops that define 2-D convolution. Tensor<double, Cpu> runs them; every other implementation is compared with
-// them.
+// The loops that define 2-D convolution. Tensor<double, Cpu> runs them; every other implementation is
+// compared with them.
 #pragma once
 
 #include "kfer/ops/conv2d/conv2d.hpp"
@@ -40,20 +40,24 @@ Tensor<T, Cpu> conv2d_forward(const Conv2dShape& s, const Tensor<T, Cpu>& x, con
   Tensor<T, Cpu> y = zeros<T, Cpu>(s.output());
   T* out = y.mutable_data();
   const Tensor<T, Cpu> xr = x.row_major(), wr = w.row_major();
-  conv2d_products(s, [&, px = xr.data(), pw = wr.data()](auto iy, auto ix, auto iw) { out[iy] += px[ix] * pw[iw]; });
+  conv2d_products(
+      s, [&, px = xr.data(), pw = wr.data()](auto iy, auto ix, auto iw) { out[iy] += px[ix] * pw[iw]; });
   const std::int64_t pixels = s.out_height * s.out_width;
   for (std::int64_t i = 0, n = y.numel(); i < n; ++i) {
     if (bias) out[i] += bias->data()[i / pixels % s.out_channels];
     if (epilogue.relu && out[i] < T(0)) out[i] = T(0);
     if (epilogue.dropout)
-      out[i] = epilogue.dropout->keeps(channels_last_index(y.shape(), i)) ? out[i] * T(epilogue.dropout->scale()) : T(0);
+      out[i] = epilogue.dropout->keeps(channels_last_index(y.shape(), i))
+                   ? out[i] * T(epilogue.dropout->scale())
+                   : T(0);
   }
   return y;
 }
 
 template <FloatingElement T>
 Conv2dGrads<T, Cpu> conv2d_backward(const Conv2dShape& s, const Tensor<T, Cpu>& x, const Tensor<T, Cpu>& w,
-                                    const Tensor<T, Cpu>* y, const Tensor<T, Cpu>& dy, const Conv2dEpilogue& epilogue) {
+                                    const Tensor<T, Cpu>* y, const Tensor<T, Cpu>& dy,
+                                    const Conv2dEpilogue& epilogue, Conv2dWants wants = {}) {
   Tensor<T, Cpu> g = dy.row_major();
   if (y) {
     const Tensor<T, Cpu> yr = y->row_major();
@@ -61,15 +65,25 @@ Conv2dGrads<T, Cpu> conv2d_backward(const Conv2dShape& s, const Tensor<T, Cpu>& 
     const T scale = epilogue.dropout ? T(epilogue.dropout->scale()) : T(1);
     for (std::int64_t i = 0, n = g.numel(); i < n; ++i) d[i] = yr.data()[i] > T(0) ? d[i] * scale : T(0);
   }
-  Conv2dGrads<T, Cpu> grads{zeros<T, Cpu>(s.input()), zeros<T, Cpu>(s.weight()), zeros<T, Cpu>({s.out_channels})};
-  T *dx = grads.x.mutable_data(), *dw = grads.w.mutable_data(), *db = grads.bias.mutable_data();
-  const Tensor<T, Cpu> xr = x.row_major(), wr = w.row_major();
-  conv2d_products(s, [&, px = xr.data(), pw = wr.data(), d = g.data()](auto iy, auto ix, auto iw) {
-    dx[ix] += d[iy] * pw[iw];
-    dw[iw] += d[iy] * px[ix];
-  });
-  const std::int64_t pixels = s.out_height * s.out_width;
-  for (std::int64_t i = 0, n = g.numel(); i < n; ++i) db[i / pixels % s.out_channels] += g.data()[i];
+  Conv2dGrads<T, Cpu> grads;
+  if (wants.x) {
+    grads.x = zeros<T, Cpu>(s.input());
+    const Tensor<T, Cpu> wr = w.row_major();
+    conv2d_products(s, [dx = grads.x.mutable_data(), pw = wr.data(), d = g.data()](
+                           auto iy, auto ix, auto iw) { dx[ix] += d[iy] * pw[iw]; });
+  }
+  if (wants.w) {
+    grads.w = zeros<T, Cpu>(s.weight());
+    const Tensor<T, Cpu> xr = x.row_major();
+    conv2d_products(s, [dw = grads.w.mutable_data(), px = xr.data(), d = g.data()](
+                           auto iy, auto ix, auto iw) { dw[iw] += d[iy] * px[ix]; });
+  }
+  if (wants.bias) {
+    grads.bias = zeros<T, Cpu>({s.out_channels});
+    T* db = grads.bias.mutable_data();
+    const std::int64_t pixels = s.out_height * s.out_width;
+    for (std::int64_t i = 0, n = g.numel(); i < n; ++i) db[i / pixels % s.out_channels] += g.data()[i];
+  }
   return grads;
 }
 

@@ -1,5 +1,5 @@
-// Elementwise operations of two tensors, with NumPy's broadcasting: shapes are aligned at the last dimension, and an
-// extent of 1 (or a missing one) repeats.
+// Elementwise operations of two tensors, with NumPy's broadcasting: shapes are aligned at the last dimension,
+// and an extent of 1 (or a missing one) repeats.
 #pragma once
 
 #include "kfer/autograd/variable.hpp"
@@ -7,8 +7,8 @@
 
 namespace kfer {
 
-/// forward(a, b) -> y of the broadcast shape; backward(a, b, dy, wants_a, wants_b) -> {da, db}, each summed over the
-/// dimensions that were repeated.
+/// forward(a, b) -> y of the broadcast shape; backward(a, b, dy, wants_a, wants_b) -> {da, db}, each summed
+/// over the dimensions that were repeated.
 template <class F, FloatingElement T, class D>
 struct binary_impl;
 

@@ -18,18 +18,18 @@ struct binary_impl<F, T, Cpu> {
       Tn out(a.shape(), a.layout());
       const T *p = a.data(), *q = other.data();
       T* y = out.mutable_data();
-      parallel_ranges(out.storage_size(), detail::elementwise_grain, [=](int, std::int64_t begin, std::int64_t end) {
+      parallel_ranges(out.storage_size(), detail::elementwise_grain,
+                      [=](int, std::int64_t begin, std::int64_t end) {
 #pragma omp simd
-        for (std::int64_t i = begin; i < end; ++i) y[i] = F::value(p[i], q[i]);
-      });
+                        for (std::int64_t i = begin; i < end; ++i) y[i] = F::value(p[i], q[i]);
+                      });
       return out;
     }
     Tn out(broadcast_shape("elementwise", a.shape(), b.shape()));
     const Tn x = a.row_major(), z = b.row_major();
     T* y = out.mutable_data();
-    walk(out.shape(), a.shape(), b.shape(), [&, p = x.data(), q = z.data()](auto i, auto ia, auto ib) {
-      y[i] = F::value(p[ia], q[ib]);
-    });
+    walk(out.shape(), a.shape(), b.shape(),
+         [&, p = x.data(), q = z.data()](auto i, auto ia, auto ib) { y[i] = F::value(p[ia], q[ib]); });
     return out;
   }
 
@@ -39,15 +39,17 @@ struct binary_impl<F, T, Cpu> {
     if (wants_a) grads.first = zeros<T, Cpu>(a.shape());
     if (wants_b) grads.second = zeros<T, Cpu>(b.shape());
     T *da = grads.first.mutable_data(), *db = grads.second.mutable_data();
-    walk(g.shape(), a.shape(), b.shape(), [&, p = x.data(), q = z.data(), d = g.data()](auto i, auto ia, auto ib) {
-      if (wants_a) da[ia] += d[i] * F::derivative_a(p[ia], q[ib]);
-      if (wants_b) db[ib] += d[i] * F::derivative_b(p[ia], q[ib]);
-    });
+    walk(g.shape(), a.shape(), b.shape(),
+         [&, p = x.data(), q = z.data(), d = g.data()](auto i, auto ia, auto ib) {
+           if (wants_a) da[ia] += d[i] * F::derivative_a(p[ia], q[ib]);
+           if (wants_b) db[ib] += d[i] * F::derivative_b(p[ia], q[ib]);
+         });
     return grads;
   }
 
  private:
-  /// Calls `visit(i, ia, ib)` with the positions of every element of the result and of the operands it comes from.
+  /// Calls `visit(i, ia, ib)` with the positions of every element of the result and of the operands it comes
+  /// from.
   template <class Visit>
   static void walk(const Shape& shape, const Shape& a, const Shape& b, const Visit& visit) {
     std::array<std::int64_t, Shape::max_rank> sa{}, sb{}, index{};
@@ -67,7 +69,8 @@ struct binary_impl<F, T, Cpu> {
     }
   }
   /// Row-major strides of an operand along the result's dimensions; 0 where it repeats.
-  static void strides(const Shape& shape, const Shape& operand, std::array<std::int64_t, Shape::max_rank>& out) {
+  static void strides(const Shape& shape, const Shape& operand,
+                      std::array<std::int64_t, Shape::max_rank>& out) {
     std::int64_t step = 1;
     for (std::size_t k = 0; k < operand.rank(); ++k) {
       const std::size_t d = operand.rank() - 1 - k;

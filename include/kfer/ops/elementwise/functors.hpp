@@ -5,8 +5,8 @@
 
 namespace kfer {
 
-/// What a functor of one argument offers: y = value(x), and dy/dx from x and y. `keeps_zero` says value(0) == 0, so
-/// that it may run over a layout's padding.
+/// What a functor of one argument offers: y = value(x), and dy/dx from x and y. `keeps_zero` says value(0) ==
+/// 0, so that it may run over a layout's padding.
 struct ReluFunctor {
   static constexpr bool keeps_zero = true;
   template <class T>

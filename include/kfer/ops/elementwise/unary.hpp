@@ -58,7 +58,8 @@ Variable<T, D> sqrt(const Variable<T, D>& x) {
 }
 /// x * factor + shift, with numbers.
 template <FloatingElement T, class D>
-Variable<T, D> affine(const Variable<T, D>& x, std::type_identity_t<T> factor, std::type_identity_t<T> shift = T(0)) {
+Variable<T, D> affine(const Variable<T, D>& x, std::type_identity_t<T> factor,
+                      std::type_identity_t<T> shift = T(0)) {
   return unary(AffineFunctor<T>{factor, shift}, x);
 }
 

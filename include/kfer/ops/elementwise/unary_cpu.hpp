@@ -17,22 +17,25 @@ struct unary_impl<F, T, Cpu> {
     Tensor<T, Cpu> out(x.shape(), x.layout());
     const T* p = x.data();
     T* y = out.mutable_data();
-    parallel_ranges(x.storage_size(), detail::elementwise_grain, [=](int, std::int64_t begin, std::int64_t end) {
+    parallel_ranges(x.storage_size(), detail::elementwise_grain,
+                    [=](int, std::int64_t begin, std::int64_t end) {
 #pragma omp simd
-      for (std::int64_t i = begin; i < end; ++i) y[i] = f.value(p[i]);
-    });
+                      for (std::int64_t i = begin; i < end; ++i) y[i] = f.value(p[i]);
+                    });
     return out;
   }
 
-  static Tensor<T, Cpu> backward(F f, const Tensor<T, Cpu>& input, const Tensor<T, Cpu>& output, Tensor<T, Cpu> dy) {
+  static Tensor<T, Cpu> backward(F f, const Tensor<T, Cpu>& input, const Tensor<T, Cpu>& output,
+                                 Tensor<T, Cpu> dy) {
     const Tensor<T, Cpu> x = input.to(output.layout());
     dy = dy.to(output.layout());
     const T *p = x.data(), *y = output.data();
     T* d = dy.mutable_data();
-    parallel_ranges(dy.storage_size(), detail::elementwise_grain, [=](int, std::int64_t begin, std::int64_t end) {
+    parallel_ranges(dy.storage_size(), detail::elementwise_grain,
+                    [=](int, std::int64_t begin, std::int64_t end) {
 #pragma omp simd
-      for (std::int64_t i = begin; i < end; ++i) d[i] *= f.derivative(p[i], y[i]);
-    });
+                      for (std::int64_t i = begin; i < end; ++i) d[i] *= f.derivative(p[i], y[i]);
+                    });
     return dy;
   }
 
@@ -49,10 +52,11 @@ struct accumulate_impl<T, Cpu> {
     const Tensor<T, Cpu> other = more.to(sum.layout());
     const T* m = other.data();
     T* s = sum.mutable_data();
-    parallel_ranges(sum.storage_size(), detail::elementwise_grain, [=](int, std::int64_t begin, std::int64_t end) {
+    parallel_ranges(sum.storage_size(), detail::elementwise_grain,
+                    [=](int, std::int64_t begin, std::int64_t end) {
 #pragma omp simd
-      for (std::int64_t i = begin; i < end; ++i) s[i] += m[i];
-    });
+                      for (std::int64_t i = begin; i < end; ++i) s[i] += m[i];
+                    });
   }
 };
 

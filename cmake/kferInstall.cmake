@@ -1,0 +1,47 @@
+# Install tree: headers, the CMake package and the pkg-config file.
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kfer)
+
+install(DIRECTORY include/kfer DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+if(KFER_KERNELS)
+  install(DIRECTORY kernels DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kfer
+          FILES_MATCHING PATTERN "*.cuh" PATTERN "*.hpp")
+endif()
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+install(TARGETS kfer EXPORT kferTargets)
+install(EXPORT kferTargets NAMESPACE kfer:: DESTINATION ${package_dir})
+configure_package_config_file(cmake/kferConfig.cmake.in kferConfig.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(kferConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/kferConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/kferConfigVersion.cmake
+              cmake/kferDependencies.cmake
+        DESTINATION ${package_dir})
+
+# pkg-config: the same flags, spelled out.
+if(IS_ABSOLUTE ${CMAKE_INSTALL_INCLUDEDIR})
+  set(KFER_PC_INCLUDEDIR ${CMAKE_INSTALL_INCLUDEDIR})
+else()
+  set(KFER_PC_INCLUDEDIR \${prefix}/${CMAKE_INSTALL_INCLUDEDIR})
+endif()
+set(cflags ${OpenMP_CXX_FLAGS} -pthread)
+set(libs ${OpenMP_CXX_FLAGS} -pthread)
+if(KFER_ARCH)
+  list(APPEND cflags -march=${KFER_ARCH})
+endif()
+foreach(dependency IN ITEMS xtensor stb onednn)
+  if(TARGET kfer::${dependency})
+    get_target_property(directory kfer::${dependency} INTERFACE_INCLUDE_DIRECTORIES)
+    if(NOT directory IN_LIST CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
+      list(APPEND cflags -isystem ${directory})
+    endif()
+  endif()
+endforeach()
+if(TARGET kfer::onednn)
+  list(APPEND libs ${kfer_kfer__onednn_LIBRARY})
+else()
+  list(APPEND cflags -DKFER_ONEDNN=0)
+endif()
+list(JOIN cflags " " KFER_PC_CFLAGS)
+list(JOIN libs " " KFER_PC_LIBS)
+configure_file(cmake/kfer.pc.in kfer.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/kfer.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

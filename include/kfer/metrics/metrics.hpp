@@ -1,0 +1,7 @@
+// All metrics. They work on plain spans, row by row, so they neither know tensors nor hold state.
+#pragma once
+
+#include "kfer/metrics/accuracy.hpp"
+#include "kfer/metrics/baseline.hpp"
+#include "kfer/metrics/confusion.hpp"
+#include "kfer/metrics/f1.hpp"

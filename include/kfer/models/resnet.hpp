@@ -1,0 +1,170 @@
+// ResNet-50 (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016), in the two forms that
+// published weights come in, and the transfer model of the K-drama experiments built on it.
+#pragma once
+
+#include "kfer/nn/nn.hpp"
+
+namespace kfer::models {
+
+struct ResNetConfig {
+  bool stride_on_first = true;  ///< of a bottleneck: on the first 1x1 (v1) or on the 3x3 (v1.5)
+  bool conv_bias = true;        ///< convolutions carry a bias although a batch norm follows
+  double eps = 1.001e-5;        ///< of the batch norms
+  double momentum = 0.01;       ///< share of the new batch in the running statistics
+
+  /// keras.applications.ResNet50.
+  static ResNetConfig keras() { return {}; }
+  /// torchvision.models.resnet50.
+  static ResNetConfig torchvision() {
+    return {.stride_on_first = false, .conv_bias = false, .eps = 1e-5, .momentum = 0.1};
+  }
+};
+
+/// 1x1 reduce, 3x3, 1x1 expand by 4, each with batch norm; ReLU after the sum with the shortcut.
+template <FloatingElement T = float, class D = Cpu>
+struct Bottleneck {
+  using parameter_type = Variable<T, D>;
+  static constexpr std::int64_t expansion = 4;
+
+  Conv2d<T, D> conv1;
+  BatchNorm2d<T, D> bn1;
+  Conv2d<T, D> conv2;
+  BatchNorm2d<T, D> bn2;
+  Conv2d<T, D> conv3;
+  BatchNorm2d<T, D> bn3;
+  std::optional<Sequential<Conv2d<T, D>, BatchNorm2d<T, D>>> downsample;
+
+  Bottleneck(std::int64_t in, std::int64_t width, std::int64_t stride, RandomStream& random,
+             const ResNetConfig& config)
+      : conv1(in, width, 1, random,
+              {.stride = config.stride_on_first ? stride : 1, .bias = config.conv_bias}),
+        bn1(width, norm(config, true)),
+        conv2(width, width, 3, random,
+              {.stride = config.stride_on_first ? 1 : stride, .padding = 1, .bias = config.conv_bias}),
+        bn2(width, norm(config, true)),
+        conv3(width, width * expansion, 1, random, {.bias = config.conv_bias}),
+        bn3(width * expansion, norm(config, true)) {
+    if (stride != 1 || in != width * expansion)
+      downsample.emplace(
+          Conv2d<T, D>(in, width * expansion, 1, random, {.stride = stride, .bias = config.conv_bias}),
+          BatchNorm2d<T, D>(width * expansion, norm(config, false)));
+  }
+
+  Variable<T, D> operator()(const Variable<T, D>& x) {
+    const auto y = conv3(bn2(conv2(bn1(conv1(x)))));
+    return bn3(y, downsample ? (*downsample)(x) : x);
+  }
+
+  template <class Visitor>
+  void visit(Visitor&& v) {
+    v("conv1", conv1);
+    v("bn1", bn1);
+    v("conv2", conv2);
+    v("bn2", bn2);
+    v("conv3", conv3);
+    v("bn3", bn3);
+    v("downsample", downsample);
+  }
+
+ private:
+  static BatchNorm2dConfig norm(const ResNetConfig& c, bool relu) {
+    return {.momentum = c.momentum, .eps = c.eps, .relu = relu};
+  }
+};
+
+/// ResNet-50 without its classifier: [N, 3, H, W] -> [N, 2048]. Parameters carry torchvision's names.
+template <FloatingElement T = float, class D = Cpu>
+struct ResNet50 {
+  using parameter_type = Variable<T, D>;
+  static constexpr const char* name = "resnet50";
+  static constexpr std::int64_t features = 2048;
+
+  Conv2d<T, D> conv1;
+  BatchNorm2d<T, D> bn1;
+  MaxPool2d pool{{.kernel = 3, .stride = 2, .padding = 1}};
+  std::vector<Bottleneck<T, D>> layer1, layer2, layer3, layer4;
+
+  explicit ResNet50(RandomStream& random, const ResNetConfig& config = ResNetConfig::keras())
+      : conv1(3, 64, 7, random, {.stride = 2, .padding = 3, .bias = config.conv_bias}),
+        bn1(64, {.momentum = config.momentum, .eps = config.eps, .relu = true}) {
+    std::int64_t in = 64;
+    const auto stage = [&](std::vector<Bottleneck<T, D>>& blocks, std::int64_t width, int count,
+                           std::int64_t stride) {
+      for (int i = 0; i < count; ++i) {
+        blocks.emplace_back(in, width, i == 0 ? stride : 1, random, config);
+        in = width * Bottleneck<T, D>::expansion;
+      }
+    };
+    stage(layer1, 64, 3, 1);
+    stage(layer2, 128, 4, 2);
+    stage(layer3, 256, 6, 2);
+    stage(layer4, 512, 3, 2);
+  }
+
+  Variable<T, D> operator()(const Variable<T, D>& x) {
+    auto y = pool(bn1(conv1(x)));
+    for (auto* stage : {&layer1, &layer2, &layer3, &layer4})
+      for (auto& block : *stage) y = block(y);
+    return global_avg_pool(y);
+  }
+
+  template <class Visitor>
+  void visit(Visitor&& v) {
+    v("conv1", conv1);
+    v("bn1", bn1);
+    v("layer1", layer1);
+    v("layer2", layer2);
+    v("layer3", layer3);
+    v("layer4", layer4);
+  }
+};
+
+/// The transfer model of the K-drama experiments (Cho et al., BigComp 2022): ResNet-50, average pooling,
+/// dense, dropout 0.5, dense. [N, 3, H, W] -> logits [N, classes]. Parameters, total / trainable with the
+/// published freezing: 23,600,048 / 17,227,824 (6 classes), 23,633,296 / 17,261,072 (22), 23,637,488 /
+/// 17,265,264 (24).
+template <FloatingElement T = float, class D = Cpu>
+struct ResNet50Classifier {
+  using parameter_type = Variable<T, D>;
+  static constexpr const char* name = "resnet50_classifier";
+
+  ResNet50<T, D> backbone;
+  Linear<T, D> fc1;
+  Dropout dropout;
+  Linear<T, D> fc2;
+
+  ResNet50Classifier(std::int64_t classes, RandomStream& random,
+                     const ResNetConfig& config = ResNetConfig::keras())
+      : backbone(random, config),
+        fc1(ResNet50<T, D>::features, classes, random),
+        dropout(0.5, random),
+        fc2(classes, classes, random) {}
+
+  Variable<T, D> operator()(const Variable<T, D>& x) { return fc2(dropout(fc1(backbone(x)))); }
+
+  /// Takes the first 120 Keras layers out of training, as published: everything up to and including
+  /// conv4_block4_3_conv, which is layer3[3].conv3 here; its batch norm and all that follows train.
+  void freeze_as_published() {
+    set_frozen(backbone.conv1, true);
+    set_frozen(backbone.bn1, true);
+    for (auto* stage : {&backbone.layer1, &backbone.layer2})
+      for (auto& block : *stage) set_frozen(block, true);
+    for (std::size_t i = 0; i < 3; ++i) set_frozen(backbone.layer3[i], true);
+    auto& last = backbone.layer3[3];
+    set_frozen(last.conv1, true);
+    set_frozen(last.bn1, true);
+    set_frozen(last.conv2, true);
+    set_frozen(last.bn2, true);
+    set_frozen(last.conv3, true);
+  }
+
+  template <class Visitor>
+  void visit(Visitor&& v) {
+    v("backbone", backbone);
+    v("fc1", fc1);
+    v("dropout", dropout);
+    v("fc2", fc2);
+  }
+};
+
+}  // namespace kfer::models

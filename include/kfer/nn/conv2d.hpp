@@ -1,0 +1,59 @@
+// Conv2d: the convolution layer.
+#pragma once
+
+#include "kfer/nn/init.hpp"
+#include "kfer/nn/observe.hpp"
+#include "kfer/ops/conv2d/conv2d.hpp"
+
+namespace kfer {
+
+struct Conv2dConfig {
+  Extent2d stride = 1;
+  Extent2d padding = 0;
+  Extent2d dilation = 1;
+  std::int64_t groups = 1;
+  bool bias = true;
+  bool relu = false;  ///< fused behind the sum
+  Initializer init = init::glorot_uniform;
+};
+
+/// See conv2d. weight: [out, in / groups, KH, KW]; bias: [out], from 0.
+template <FloatingElement T = float, class D = Cpu>
+struct Conv2d {
+  using parameter_type = Variable<T, D>;
+
+  Variable<T, D> weight;
+  std::optional<Variable<T, D>> bias;
+  Conv2dOptions options;
+
+  Conv2d(std::int64_t in, std::int64_t out, Extent2d kernel, RandomStream& random,
+         const Conv2dConfig& config = {})
+      : options{.stride = config.stride,
+                .padding = config.padding,
+                .dilation = config.dilation,
+                .groups = config.groups,
+                .relu = config.relu,
+                .dropout = {}} {
+    require(config.groups >= 1 && in % config.groups == 0 && out % config.groups == 0,
+            "Conv2d: ", config.groups, " groups do not divide ", in, " input and ", out, " output channels");
+    weight = detail::make_parameter<Variable<T, D>>({out, in / config.groups, kernel.height, kernel.width},
+                                                    config.init, random);
+    if (config.bias) bias.emplace(zeros<T, D>({out}), true);
+  }
+
+  Variable<T, D> operator()(const Variable<T, D>& x) const { return (*this)(x, std::nullopt); }
+  /// The same followed by dropout, fused; pass a Dropout layer's `mask()`. Needs `relu`.
+  Variable<T, D> operator()(const Variable<T, D>& x, const std::optional<DropoutMask>& dropout) const {
+    Conv2dOptions all = options;
+    all.dropout = dropout;
+    return detail::observed(this, conv2d(x, weight, bias ? &*bias : nullptr, all));
+  }
+
+  template <class Visitor>
+  void visit(Visitor&& v) {
+    v("weight", weight);
+    v("bias", bias);
+  }
+};
+
+}  // namespace kfer

@@ -1,0 +1,50 @@
+// ConvTranspose2d: the transposed convolution layer.
+#pragma once
+
+#include "kfer/nn/init.hpp"
+#include "kfer/nn/observe.hpp"
+#include "kfer/ops/conv_transpose2d/conv_transpose2d.hpp"
+
+namespace kfer {
+
+struct ConvTranspose2dConfig {
+  Extent2d stride = 1;
+  Extent2d padding = 0;
+  Extent2d output_padding = 0;
+  bool bias = true;
+  bool relu = false;  ///< fused behind the sum
+  Initializer init = init::glorot_uniform;
+};
+
+/// See conv_transpose2d. weight: [in, out, KH, KW]; bias: [out], from 0.
+template <FloatingElement T = float, class D = Cpu>
+struct ConvTranspose2d {
+  using parameter_type = Variable<T, D>;
+
+  Variable<T, D> weight;
+  std::optional<Variable<T, D>> bias;
+  ConvTranspose2dOptions options;
+
+  ConvTranspose2d(std::int64_t in, std::int64_t out, Extent2d kernel, RandomStream& random,
+                  const ConvTranspose2dConfig& config = {})
+      : weight(detail::make_parameter<Variable<T, D>>({in, out, kernel.height, kernel.width}, config.init,
+                                                      random)) {
+    options.stride = config.stride;
+    options.padding = config.padding;
+    options.output_padding = config.output_padding;
+    options.relu = config.relu;
+    if (config.bias) bias.emplace(zeros<T, D>({out}), true);
+  }
+
+  Variable<T, D> operator()(const Variable<T, D>& x) const {
+    return detail::observed(this, conv_transpose2d(x, weight, bias ? &*bias : nullptr, options));
+  }
+
+  template <class Visitor>
+  void visit(Visitor&& v) {
+    v("weight", weight);
+    v("bias", bias);
+  }
+};
+
+}  // namespace kfer

@@ -1,0 +1,51 @@
+// Where a run keeps its files: runs/<task>/<name>/ with args.json, results.csv, TensorBoard events,
+// weights/{best,last}.safetensors and state.safetensors.
+#pragma once
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <string>
+
+#include "kfer/io/file.hpp"
+
+namespace kfer {
+
+/// A directory that one run at a time may write to.
+class RunDirectory {
+ public:
+  /// Makes the directory with everything above it, and takes its lock. Throws IoError if the system refuses,
+  /// UsageError if another process has the run.
+  explicit RunDirectory(std::string path) : path_(std::move(path)) {
+    require<UsageError>(!path_.empty(), "a run needs a directory");
+    make(path_ + "/weights");
+    lock_ = io::detail::open_descriptor(path_, O_RDONLY | O_DIRECTORY);
+    if (!lock_) io::detail::throw_io_error("open the directory", path_, errno);
+    require<UsageError>(::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, "'", path_,
+                        "' is in use by another process");
+  }
+
+  const std::string& path() const { return path_; }
+  std::string arguments() const { return path_ + "/args.json"; }
+  std::string results() const { return path_ + "/results.csv"; }
+  std::string state() const { return path_ + "/state.safetensors"; }
+  std::string best() const { return path_ + "/weights/best.safetensors"; }
+  std::string last() const { return path_ + "/weights/last.safetensors"; }
+  bool has_state() const { return ::access(state().c_str(), F_OK) == 0; }
+
+ private:
+  static void make(const std::string& path) {
+    for (std::size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+      const std::string part = path.substr(0, at);
+      if (::mkdir(part.c_str(), 0777) != 0 && errno != EEXIST)
+        io::detail::throw_io_error("make the directory", part, errno);
+      if (at == std::string::npos) return;
+    }
+  }
+
+  std::string path_;
+  io::detail::Descriptor lock_;
+};
+
+}  // namespace kfer

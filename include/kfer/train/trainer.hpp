@@ -1,0 +1,325 @@
+// The training loop: epochs over a source of batches, evaluation, early stopping, and a state on disk that an
+// interrupted run continues from, bit for bit.
+//
+//   Adam optimizer(named_parameters(model), {.lr = 1e-4});
+//   Trainer trainer(model, optimizer, {.directory = "runs/faces/first", .epochs = 100});
+//   const auto result = trainer.fit(
+//       loader, [&](const Batch& b) { return bce_with_logits(model(b.images), b.labels); },
+//       [&] { return Metrics{{"val_loss", evaluate(model)}}; });
+//   return result.exit_code();
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "kfer/io/tensorboard.hpp"
+#include "kfer/nn/observe.hpp"
+#include "kfer/optim/clip.hpp"
+#include "kfer/optim/schedule.hpp"
+#include "kfer/train/checkpoint.hpp"
+#include "kfer/train/interrupt.hpp"
+#include "kfer/train/progress.hpp"
+#include "kfer/train/run.hpp"
+#include "kfer/train/run_directory.hpp"
+
+namespace kfer {
+
+/// Batches at positions (epoch, batch); data::Loader is one. After `seek(e, b)`, calls of `next()` return
+/// batches b, b + 1, ... of epoch e. What a position holds must not depend on what was read before.
+template <class S>
+concept BatchSource = requires(S& source, std::int64_t i) {
+  { source.batches_per_epoch() } -> std::convertible_to<std::int64_t>;
+  source.seek(i, i);
+  source.next();
+};
+
+struct TrainerOptions {
+  std::string directory = "";  ///< of the run; "": nothing is written
+  std::int64_t epochs = 1;     ///< at most
+  EarlyStoppingOptions early_stopping = {};
+  Schedule schedule = {};       ///< learning rate from the steps taken; none: the optimiser's own stays
+  double clip_norm = 0;         ///< largest global norm of the gradients; 0: not clipped
+  std::int64_t save_every = 0;  ///< also save the state after so many steps; 0: once an epoch
+  bool resume = false;          ///< continue the run in `directory`
+  bool overwrite = false;       ///< begin anew although `directory` holds a run
+  io::Json arguments = io::Json::object();  ///< saved as args.json; a resumed run must have the same ...
+  /// ... except for these.
+  std::vector<std::string> may_change = {"epochs",  "patience", "resume",     "overwrite", "save-every",
+                                         "workers", "name",     "output-dir", "data-path"};
+  std::string resume_command = "";  ///< shown when interrupted
+  std::FILE* log = stderr;          ///< progress and one line an epoch; null: silent
+};
+
+struct TrainResult {
+  std::int64_t epochs = 0;      ///< completed, over all sessions of the run
+  std::int64_t best_epoch = 0;  ///< counted from 1; 0: none
+  double best = 0;              ///< the monitored metric there
+  bool stopped_early = false;
+  bool interrupted = false;
+  Metrics last = {};  ///< of the last epoch
+
+  /// 130 if the run was interrupted, else 0.
+  int exit_code() const { return interrupted ? exit_interrupted : 0; }
+};
+
+template <Module M, Optimizer O>
+class Trainer {
+ public:
+  using T = typename tensor_type_t<M>::value_type;
+  using D = typename tensor_type_t<M>::device_type;
+
+  /// Model and optimiser must outlive the trainer. Throws ValueError for options out of range.
+  Trainer(M& model, O& optimizer, TrainerOptions options)
+      : model_(model),
+        optimizer_(optimizer),
+        options_(std::move(options)),
+        stopping_(options_.early_stopping) {
+    require(options_.epochs >= 0, "Trainer: epochs must not be negative, got ", options_.epochs);
+    require(options_.clip_norm >= 0, "Trainer: clip_norm must not be negative, got ", options_.clip_norm);
+    require(options_.save_every >= 0, "Trainer: save_every must not be negative, got ", options_.save_every);
+    require(!options_.resume || !options_.directory.empty(),
+            "Trainer: resuming needs the directory of a run");
+  }
+
+  /// Trains until `epochs`, early stopping or a signal. `loss(batch)` is the loss of one batch, a Variable of
+  /// one element; `evaluate()` returns the metrics of an epoch, one of which is monitored ("loss", the mean
+  /// training loss, is always there). At the end, unless interrupted, the model holds the weights of the best
+  /// epoch.
+  ///
+  /// Throws NumericError if a loss, gradient or weight is not finite, naming epoch, batch and the first layer
+  /// where it happens; weights and state on disk then stay those from before. Throws UsageError if the
+  /// directory holds a run and is neither to be resumed nor overwritten, or if the arguments of a resumed run
+  /// differ; and what `load_checkpoint` throws.
+  template <BatchSource S, class Loss, class Evaluate>
+  TrainResult fit(S& source, Loss&& loss, Evaluate&& evaluate) {
+    const Interrupt interrupt;
+    start(source.batches_per_epoch());
+    const auto more = [&] { return state_.epoch < options_.epochs && !stopping_.should_stop(); };
+    while (more()) {
+      const auto seconds = train_epoch(source, loss, interrupt);
+      if (!seconds) return interrupted();
+      finish_epoch(evaluate, *seconds);
+      if (interrupt && more()) return interrupted();
+    }
+    if (!state_.best.empty()) load_state_dict(model_, state_.best);
+    set_training(model_, false);
+    return result();
+  }
+
+  const History& history() const { return state_.history; }
+
+ private:
+  void start(std::int64_t batches) {
+    require(batches >= 1, "Trainer: an epoch needs at least one batch");
+    parameters_ = named_parameters(model_);
+    streams_.clear();
+    for_each_random(model_, [&](const std::string&, RandomStream& random) { streams_.push_back(&random); });
+    state_ = {};
+    state_.batches_per_epoch = batches;
+    state_.arguments = options_.arguments;
+    stopping_ = EarlyStopping(options_.early_stopping);
+    directory_.reset();
+    events_.reset();
+    if (options_.directory.empty()) return;
+    directory_.emplace(options_.directory);
+    if (options_.resume) {
+      require<UsageError>(directory_->has_state(), "'", directory_->path(), "' holds no run to resume");
+      const auto saved = load_checkpoint(directory_->state(), model_, optimizer_,
+                                         [&](const TrainingState<T, D>& s) { check_same_run(s, batches); });
+      state_ = saved;
+      state_.arguments = options_.arguments;
+      stopping_.state = saved.stopping;
+      state_.history.save(directory_->results());  // a kill may have come between table and state
+    } else {
+      require<UsageError>(!directory_->has_state() || options_.overwrite, "'", directory_->path(),
+                          "' holds a run: resume it, overwrite it, or choose another directory");
+      save();
+      state_.history.save(directory_->results());
+    }
+    io::atomic_write(directory_->arguments(), to_string(options_.arguments) + "\n");
+    events_ = std::make_unique<io::EventWriter>(directory_->path());
+  }
+
+  void check_same_run(const TrainingState<T, D>& saved, std::int64_t batches) const {
+    require<UsageError>(saved.batches_per_epoch == batches, "the run in '", directory_->path(), "' has ",
+                        saved.batches_per_epoch, " batches an epoch, the data now give ", batches);
+    std::string differences;
+    const auto compare = [&](const io::Json& from, const io::Json& to, bool both) {
+      for (const auto& [key, value] : from.as_object()) {
+        if (std::find(options_.may_change.begin(), options_.may_change.end(), key) !=
+            options_.may_change.end())
+          continue;
+        const io::Json* other = to.find(key);
+        const std::string was = to_string(value), now = other ? to_string(*other) : "absent";
+        if (!other || (both && was != now))
+          differences += text(differences.empty() ? "" : "; ", key, " was ", was, ", now ", now);
+      }
+    };
+    compare(saved.arguments, options_.arguments, true);
+    require<UsageError>(differences.empty(), "the run in '", directory_->path(),
+                        "' began with other arguments: ", differences);
+    compare(options_.arguments, saved.arguments, false);
+    require<UsageError>(differences.empty(), "the run in '", directory_->path(),
+                        "' began without arguments given now: ", differences);
+  }
+
+  /// Runs the epoch's remaining batches; the seconds it took, or nothing if a signal came.
+  template <class S, class Loss>
+  std::optional<double> train_epoch(S& source, Loss& loss, const Interrupt& interrupt) {
+    const std::int64_t batches = state_.batches_per_epoch;
+    set_training(model_, true);
+    if (state_.batch < batches) source.seek(state_.epoch, state_.batch);
+    Progress progress(options_.log, text("epoch ", state_.epoch + 1, '/', options_.epochs), batches,
+                      state_.batch);
+    while (state_.batch < batches) {
+      decltype(auto) batch = source.next();
+      state_.loss_sum += step(loss, batch);
+      ++state_.batch;
+      progress.step([&] { return text("loss ", format_number(mean_loss())); });
+      if (interrupt) return std::nullopt;
+      if (options_.save_every > 0 && optimizer_.steps() % options_.save_every == 0) save();
+    }
+    return progress.seconds();
+  }
+
+  /// One step of the optimiser; returns the loss.
+  template <class Loss, class Batch>
+  double step(Loss& loss, const Batch& batch) {
+    std::vector<RandomStream> before;
+    for (const RandomStream* stream : streams_) before.push_back(*stream);
+    optimizer_.zero_grad();
+    double value;
+    {
+      const auto result = loss(batch);
+      value = static_cast<double>(result.item());
+      if (!std::isfinite(value)) explain(loss, batch, value, before);
+      backward(result);
+    }
+    double scale = 1;
+    if (options_.clip_norm > 0) {
+      try {
+        scale = clip_scale(global_norm(parameters_), options_.clip_norm);
+      } catch (const NumericError& error) {
+        throw NumericError(text(where(), ": ", error.what()));
+      }
+    }
+    if (options_.schedule) optimizer_.lr = options_.schedule(optimizer_.steps());
+    optimizer_.step(scale);
+    return value;
+  }
+
+  /// Throws what is known about a loss that is not finite: runs the batch again and looks at every layer.
+  template <class Loss, class Batch>
+  [[noreturn]] void explain(Loss& loss, const Batch& batch, double value,
+                            const std::vector<RandomStream>& before) {
+    std::string cause = non_finite_value();
+    if (cause.empty()) {
+      for (std::size_t i = 0; i < streams_.size(); ++i) *streams_[i] = before[i];
+      if (const auto layer = first_non_finite_layer(model_, [&] { return loss(batch); }))
+        cause = text("the result of layer '", *layer, "'");
+    }
+    throw NumericError(text(where(), ": the loss is ", value, "; ",
+                            cause.empty() ? "weights and results of all layers are finite"
+                                          : text("the first value that is not finite: ", cause)));
+  }
+
+  /// The first parameter or buffer that is not finite; "" if there is none.
+  std::string non_finite_value() {
+    std::string found;
+    const auto look = [&](const char* kind, const std::string& name, const Tensor<T, D>& value) {
+      if (!found.empty()) return;
+      std::vector<std::span<const T>> pieces;
+      detail::append_pieces(pieces, value);
+      if (!std::isfinite(clip_impl<T, D>::sum_of_squares(pieces)) && !all_finite(value))
+        found = text(kind, " '", name, "'");
+    };
+    for_each_parameter(model_,
+                       [&](const std::string& name, const auto& p) { look("parameter", name, p.value()); });
+    for_each_buffer(model_, [&](const std::string& name, const auto& b) { look("buffer", name, b); });
+    return found;
+  }
+
+  template <class Evaluate>
+  void finish_epoch(Evaluate& evaluate, double seconds) {
+    set_training(model_, false);
+    Metrics row{{"loss", mean_loss()}};
+    {
+      NoGrad no_grad;
+      for (auto& entry : evaluate()) row.push_back(std::move(entry));
+    }
+    row.emplace_back("lr", optimizer_.lr);
+    const bool best = stopping_.update(state_.epoch, metric(row, options_.early_stopping.monitor));
+    state_.history.append(row);
+    if (best) state_.best = state_dict(model_);
+    ++state_.epoch;
+    state_.batch = 0;
+    state_.loss_sum = 0;
+    if (directory_) {
+      check_finite();
+      const io::Metadata metadata{{"epoch", text(state_.epoch)}};
+      if (best) save_weights(model_, directory_->best(), metadata);
+      save_weights(model_, directory_->last(), metadata);
+      save();
+      state_.history.save(directory_->results());
+      for (const auto& [name, value] : row) events_->add_scalar(name, state_.epoch, value);
+    }
+    if (options_.log) {
+      std::string line = text("epoch ", state_.epoch, '/', options_.epochs, "  ", format_duration(seconds));
+      for (const auto& [name, value] : row) line += text("  ", name, ' ', format_number(value));
+      std::fprintf(options_.log, "%s%s\n", line.c_str(), best ? "  best" : "");
+    }
+  }
+
+  void check_finite() {
+    const std::string cause = non_finite_value();
+    require<NumericError>(cause.empty(), where(), ": ", cause, " is not finite; nothing was saved");
+  }
+  void save() {
+    if (!directory_) return;
+    check_finite();
+    state_.stopping = stopping_.state;
+    save_checkpoint(directory_->state(), model_, optimizer_, state_);
+  }
+
+  TrainResult interrupted() {
+    save();
+    if (options_.log) {
+      std::fprintf(options_.log, "interrupted before batch %lld of epoch %lld\n",
+                   static_cast<long long>(state_.batch + 1), static_cast<long long>(state_.epoch + 1));
+      if (directory_ && !options_.resume_command.empty())
+        std::fprintf(options_.log, "continue with: %s\n", options_.resume_command.c_str());
+    }
+    TrainResult out = result();
+    out.interrupted = true;
+    return out;
+  }
+
+  TrainResult result() const {
+    TrainResult out{.epochs = state_.epoch,
+                    .best_epoch = stopping_.state.best_epoch + 1,
+                    .best = stopping_.state.best,
+                    .stopped_early = stopping_.should_stop()};
+    if (state_.history.size())
+      for (std::size_t i = 0; i < state_.history.columns().size(); ++i)
+        out.last.emplace_back(state_.history.columns()[i], state_.history.rows().back()[i]);
+    return out;
+  }
+
+  double mean_loss() const { return state_.batch ? state_.loss_sum / static_cast<double>(state_.batch) : 0; }
+  std::string where() const {
+    return text("training, epoch ", state_.epoch + 1, ", batch ", state_.batch + 1, ", step ",
+                optimizer_.steps() + 1);
+  }
+
+  M& model_;
+  O& optimizer_;
+  TrainerOptions options_;
+  EarlyStopping stopping_;
+  TrainingState<T, D> state_;
+  NamedParameters<parameter_type_t<M>> parameters_;
+  std::vector<RandomStream*> streams_;
+  std::optional<RunDirectory> directory_;
+  std::unique_ptr<io::EventWriter> events_;
+};
+
+}  // namespace kfer

@@ -1,0 +1,16 @@
+// Devices do not mix: a copy between them is always written out.
+// expect: no match for .operator\+|invalid operands
+#include <kfer/device/cpu.hpp>
+#include <kfer/ops/elementwise/binary_cpu.hpp>
+
+using kfer::Cpu, kfer::Cuda, kfer::Variable;
+
+#ifdef WRONG
+auto sum(const Variable<float, Cpu>& a, const Variable<float, Cuda>& b) {
+  return a + b;
+}
+#else
+auto sum(const Variable<float, Cpu>& a, const Variable<float, Cpu>& b) {
+  return a + b;
+}
+#endif

@@ -1,0 +1,126 @@
+// Optimisers against the trajectories that PyTorch and Keras computed in float64 (tools/make_oracles.py).
+#include <doctest/doctest.h>
+
+#include <charconv>
+
+#include "kfer/io/safetensors.hpp"
+#include "kfer/ops/elementwise/unary_cpu.hpp"
+#include "kfer/optim/adam_cpu.hpp"
+#include "kfer/optim/schedule.hpp"
+#include "kfer/optim/sgd_cpu.hpp"
+#include "kfer/tensor/compare.hpp"
+
+using namespace kfer;
+
+namespace {
+
+/// One case of a golden file: tensors "case<i>/<name>" and metadata "case<i>.<name>".
+struct Case {
+  const io::Safetensors& file;
+  int index;
+
+  std::string text_of(const std::string& key) const {
+    return file.metadata(text("case", index, '.', key)).value();
+  }
+  double number(const std::string& key) const { return numbers(key).at(0); }
+  bool flag(const std::string& key) const { return text_of(key) == "true"; }
+  std::vector<double> numbers(const std::string& key) const {
+    const std::string list = text_of(key);
+    std::vector<double> out;
+    for (const char *p = list.data(), *end = p + list.size(); p < end;) {
+      double value = 0;
+      const auto [next, error] = std::from_chars(p, end, value);
+      REQUIRE(error == std::errc());
+      out.push_back(value);
+      p = next + 1;
+    }
+    return out;
+  }
+  template <class T>
+  Tensor<T> tensor(const std::string& name) const {
+    const std::string key = text("case", index, '/', name);
+    const auto values = file.values<float>(key);
+    return Tensor<T>(file.at(key).shape, std::span<const T>(std::vector<T>(values.begin(), values.end())));
+  }
+};
+
+template <class T>
+using Named = std::vector<std::pair<std::string, Variable<T>>>;
+
+/// Steps an optimiser through a case's gradients; returns the largest difference from its weights, over all
+/// steps.
+template <class T, class Optimizer>
+double follow(const Case& c, Variable<T> w, Optimizer& optimizer, const std::vector<float>* rates = nullptr) {
+  const auto grads = c.tensor<T>("grads"), expected = c.tensor<T>("w");
+  double worst = 0;
+  for (std::int64_t t = 0; t < grads.size(0); ++t) {
+    w.zero_grad();
+    w.accumulate_grad(grads.narrow(t, 1).reshape(w.shape()));
+    if (rates) optimizer.lr = (*rates)[static_cast<std::size_t>(t)];
+    optimizer.step();
+    worst = std::max(worst, largest_difference(w.value(), expected.narrow(t, 1).reshape(w.shape())));
+  }
+  CHECK(optimizer.steps() == grads.size(0));
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("optimisers follow PyTorch's trajectories", T, float, double) {
+  const auto file = io::Safetensors::open(KFER_TEST_DATA "/ops/optim.safetensors");
+  const int cases = std::stoi(file.metadata("cases").value());
+  REQUIRE(cases >= 10);
+  for (int i = 0; i < cases; ++i) {
+    const Case c{file, i};
+    CAPTURE(i);
+    Variable<T> w(c.tensor<T>("w0"), true);
+    Named<T> named{{"w", w}};
+    const std::string op = c.text_of("op");
+    double difference = HUGE_VAL;
+    if (op == "SGD") {
+      Sgd<T> sgd(named, {.lr = c.number("lr"),
+                         .momentum = c.number("momentum"),
+                         .dampening = c.number("dampening"),
+                         .nesterov = c.flag("nesterov"),
+                         .weight_decay = c.number("weight_decay")});
+      difference = follow(c, w, sgd);
+    } else {
+      Adam<T> adam(named, {.lr = c.number("lr"),
+                           .beta1 = c.numbers("betas").at(0),
+                           .beta2 = c.numbers("betas").at(1),
+                           .epsilon = c.number("eps"),
+                           .weight_decay = c.number("weight_decay"),
+                           .decoupled = op == "AdamW",
+                           .amsgrad = c.flag("amsgrad")});
+      difference = follow(c, w, adam);
+    }
+    CHECK(difference < (std::is_same_v<T, float> ? 1e-6 : 1e-7));  // the file itself is float32
+  }
+}
+
+TEST_CASE_TEMPLATE("Adam with epsilon_hat follows Keras, with its decaying rate", T, float, double) {
+  const auto file = io::Safetensors::open(KFER_TEST_DATA "/ops/optim_keras.safetensors");
+  const int cases = std::stoi(file.metadata("cases").value());
+  REQUIRE(cases >= 3);
+  for (int i = 0; i < cases; ++i) {
+    const Case c{file, i};
+    CAPTURE(i);
+    const auto rates = file.values<float>(text("case", i, "/lr"));
+    if (const double every = c.number("decay_steps"); every > 0) {
+      const ExponentialDecay schedule{c.number("initial_lr"), c.number("decay_rate"), every};
+      for (std::size_t t = 0; t < rates.size(); ++t)
+        CHECK(schedule(static_cast<std::int64_t>(t)) == doctest::Approx(rates[t]).epsilon(1e-6));
+    }
+    Variable<T> w(c.tensor<T>("w0"), true);
+    const auto betas = c.numbers("betas");
+    Adam<T> adam(
+        Named<T>{{"w", w}},
+        {.beta1 = betas.at(0), .beta2 = betas.at(1), .epsilon = c.number("eps"), .epsilon_hat = true});
+    CHECK(follow(c, w, adam, &rates) < (std::is_same_v<T, float> ? 1e-6 : 1e-7));
+    // What Keras itself reached: its steps are within 1e-4 of the formula's.
+    const auto keras = c.tensor<T>("w_keras");
+    const auto last = keras.narrow(keras.size(0) - 1, 1).reshape(w.shape());
+    const double path = largest_difference(last, c.tensor<T>("w0"));
+    CHECK(largest_difference(w.value(), last) < 3e-4 * path + 1e-7);
+  }
+}
