@@ -2,6 +2,7 @@
 
     python3 tools/make_model_oracles.py train [model ...]   losses, logits, gradient norms (needs torch)
     python3 tools/make_model_oracles.py counts              parameter_counts.csv from real Keras models (needs tensorflow)
+    python3 tools/make_model_oracles.py keras               is step 0 the same in the real Keras models?
     python3 tools/make_model_oracles.py check               do the PyTorch models have the published parameter counts?
 
 Nothing large is stored: weights, images, labels and dropout masks are streams of the Philox generator (tools/philox.py),
@@ -18,6 +19,7 @@ float32, the same for every implementation.
 - Loss: mean binary cross-entropy with logits over labels; for `autoencoder` against the images themselves.
 """
 
+import re
 import sys
 import time
 
@@ -50,26 +52,22 @@ def build(name):
     return models.ResNet50(CLASSES).freeze()
 
 
-def initial_values(model):
-    """name -> float32 array, for every tensor of the state_dict."""
-    import torch.nn as nn
+def initial_value(stream, name, shape):
+    """Float32 array of tensor `name`, number `stream` of its state_dict, in PyTorch's layout."""
+    layer, kind = name.split(".")[-2:]
+    u = philox.uniform(SEED_WEIGHTS, stream, shape).astype(np.float64)
+    if layer.startswith("bn") or ".downsample.1." in name:
+        value = 0.5 + u if kind in ("weight", "running_var") else (2 * u - 1) * 0.1
+    elif kind == "bias":
+        value = (2 * u - 1) * 0.05
+    else:
+        area = int(np.prod(shape[2:]))
+        value = (2 * u - 1) * np.sqrt(6 / ((shape[0] + shape[1]) * area))
+    return value.astype(np.float32)
 
-    layers = dict(model.named_modules())
-    values = {}
-    names = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
-    for stream, name in enumerate(names):
-        path, kind = name.rsplit(".", 1)
-        shape = tuple(model.state_dict()[name].shape)
-        u = philox.uniform(SEED_WEIGHTS, stream, shape).astype(np.float64)
-        if isinstance(layers[path], nn.BatchNorm2d):
-            value = 0.5 + u if kind in ("weight", "running_var") else (2 * u - 1) * 0.1
-        elif kind == "bias":
-            value = (2 * u - 1) * 0.05
-        else:
-            area = int(np.prod(shape[2:]))
-            value = (2 * u - 1) * np.sqrt(6 / ((shape[0] + shape[1]) * area))
-        values[name] = value.astype(np.float32)
-    return values
+
+def state_dict_names(model):
+    return [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
 
 
 def train(name, learning_rate, dtype, steps=STEPS):
@@ -79,7 +77,10 @@ def train(name, learning_rate, dtype, steps=STEPS):
 
     batch, _ = MODELS[name]
     model = build(name).to(dtype)
-    values = {k: torch.from_numpy(v).to(dtype) for k, v in initial_values(model).items()}
+    values = {
+        name: torch.from_numpy(initial_value(stream, name, tuple(model.state_dict()[name].shape))).to(dtype)
+        for stream, name in enumerate(state_dict_names(model))
+    }
     missing, unexpected = model.load_state_dict(values, strict=False)
     assert not unexpected and all(k.endswith("num_batches_tracked") for k in missing)
     model.train()
@@ -138,6 +139,7 @@ def make_train(names):
         scale = np.abs(norms32 / np.maximum(norms, 1e-30) - 1)
         print(f"  logits: largest difference {np.abs(logits32 - logits).max():.1e};", end=" ")
         print(f"gradient norms: {np.max(scale[norms >= 1e-10]):.1e} relative, {len(vanishing)} vanish")
+        golden.metadata["state_dict"] = ",".join(state_dict_names(build(name)))
         golden.metadata["parameters"] = ",".join(parameters)
         golden.write()
 
@@ -157,39 +159,138 @@ PUBLISHED = {
 }
 
 
+def autoencoder_layers():
+    from keras import layers
+
+    for _ in range(3):
+        yield layers.Conv2D(32, 3, padding="same", activation="relu")
+        yield layers.MaxPooling2D(2, padding="same")
+    for _ in range(3):
+        yield layers.Conv2DTranspose(32, 3, padding="same", activation="relu")
+        yield layers.UpSampling2D(2)
+    yield layers.Conv2D(3, 3, padding="same", activation="sigmoid")
+
+
+def keras_model(name, classes):
+    """The published model, without its last activation, and the list of its layers (the backbone's own for ResNet50)."""
+    import keras
+    from keras import layers
+
+    if name == "resnet50":
+        base = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3), pooling="avg")
+        for layer in base.layers[:120]:
+            layer.trainable = False
+        assert base.layers[119].name == "conv4_block4_3_conv", base.layers[119].name
+        head = [layers.Dense(classes), layers.Dropout(0.5), layers.Dense(classes)]
+        return keras.Sequential([keras.Input((64, 64, 3)), base, *head]), [*base.layers, *head]
+    if name == "conv_net":
+        kernel, body = 5 if classes == 24 else 3, []
+        for filters in (128, 64, 32):
+            body += [layers.Conv2D(filters, kernel, padding="same", activation="relu"), layers.Dropout(0.5)]
+        body += [layers.Flatten(), layers.Dense(classes)]
+    else:
+        body = list(autoencoder_layers())
+        if name == "autoencoder_classifier":
+            body += [layers.Flatten(), layers.Dense(classes, "relu"), layers.Dropout(0.5), layers.Dense(classes)]
+    return keras.Sequential([keras.Input((64, 64, 3)), *body]), body
+
+
+def torch_name(model, index, layer):
+    """The PyTorch name of the index-th Keras layer with weights of a model."""
+    if model == "resnet50":
+        if layer.startswith("conv1"):
+            return "backbone.conv1" if layer.endswith("conv") else "backbone.bn1"
+        stage, block, number, kind = re.fullmatch(r"conv(\d)_block(\d)_(\d)_(conv|bn)", layer).groups()
+        last = f"downsample.{int(kind == 'bn')}" if number == "0" else kind + number
+        return f"backbone.layer{int(stage) - 1}.{int(block) - 1}.{last}"
+    if model == "conv_net":
+        return ("conv1", "conv2", "conv3", "fc")[index]
+    parts = [f"encoder.conv{i}" for i in (1, 2, 3)] + [f"decoder.conv{i}" for i in (1, 2, 3, 4)]
+    if model == "autoencoder_classifier":
+        parts = ["autoencoder." + part for part in parts] + ["fc1", "fc2"]
+    return parts[index]
+
+
+def check_keras():
+    """Sets the oracles' weights in the real Keras models, takes step 0 and compares logits, loss and gradient norms with
+    the stored ones of PyTorch: are the models the same?"""
+    import keras
+    import tensorflow as tf
+
+    keras.config.set_floatx("float64")
+
+    def to_keras(value, flattened):
+        if value.ndim == 4:
+            return value.transpose(2, 3, 1, 0)
+        if value.ndim == 2 and flattened:  # [out, C H W] -> [H W C, out]
+            return value.reshape(value.shape[0], *flattened).transpose(2, 3, 1, 0).reshape(-1, value.shape[0])
+        return value.T
+
+    for name, (batch, _) in MODELS.items():
+        tensors, metadata = read(DATA / "models" / f"{name}.safetensors")
+        stream = {key: index for index, key in enumerate(metadata["state_dict"].split(","))}
+        model, parts = keras_model(name, CLASSES)
+        flatten = {"conv_net": (32, 64, 64), "autoencoder_classifier": (3, 64, 64)}.get(name)
+        variables, index, after_flatten = {}, 0, False
+        for layer in parts:
+            after_flatten |= type(layer).__name__ == "Flatten"
+            if not layer.weights:
+                continue
+            dense = type(layer).__name__ == "Dense"
+            base = torch_name(name, index, layer.name) if not (dense and name == "resnet50") else f"fc{1 + (layer is parts[-1])}"
+            normalisation = type(layer).__name__ == "BatchNormalization"
+            kinds = ("weight", "bias", "running_mean", "running_var") if normalisation else ("weight", "bias")
+            for kind, weight in zip(kinds, layer.weights):
+                key, shape = f"{base}.{kind}", tuple(weight.shape)
+                if len(shape) == 4:
+                    shape = (shape[3], shape[2], shape[0], shape[1])
+                elif len(shape) == 2:
+                    shape = shape[::-1]
+                weight.assign(to_keras(initial_value(stream.pop(key), key, shape), after_flatten and flatten))
+                if weight.trainable:
+                    variables[key] = weight.value
+            after_flatten &= not dense
+            index += 1
+        assert not stream, stream
+
+        x = tf.constant(philox.uniform(SEED_IMAGES, 0, (batch, 3, 64, 64)).transpose(0, 2, 3, 1), tf.float64)
+        labels = tf.constant(philox.uniform(SEED_LABELS, 0, (batch, CLASSES)) < 0.1)
+        with tf.GradientTape() as tape:
+            y, dropout = x, 0
+            for layer in model.layers:
+                if type(layer).__name__ != "Dropout":
+                    y = layer(y, training=True)
+                    continue
+                shape = tuple(y.shape)
+                if len(shape) == 4:
+                    keep = philox.dropout_keep(SEED_DROPOUT, dropout, (shape[0], shape[3], *shape[1:3]), 0.5)
+                    keep = keep.transpose(0, 2, 3, 1)
+                else:
+                    keep = philox.dropout_keep(SEED_DROPOUT, dropout, shape, 0.5)
+                y = y * tf.constant(keep, tf.float64) * 2.0
+                dropout += 1
+            if name == "autoencoder":
+                y = tf.math.log(y / (1 - y))  # undoes the sigmoid
+            target = x if name == "autoencoder" else tf.cast(labels, tf.float64)
+            loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(target, y))
+        keys = metadata["parameters"].split(",")
+        assert sorted(keys) == sorted(variables)
+        norms = np.array([float(tf.norm(g)) for g in tape.gradient(loss, [variables[key] for key in keys])])
+        logits = y.numpy() if y.ndim == 2 else y.numpy()[:, :8, :8, 0].reshape(batch, 64)
+        errors = (
+            abs(float(loss) / float(tensors["case0/loss"][0]) - 1),
+            np.abs(logits - tensors["logits"]).max() / np.abs(tensors["logits"]).max(),
+            np.abs(norms - tensors["grad_norm"]).max() / tensors["grad_norm"].max(),
+        )
+        print(f"{name}: Keras {keras.__version__} and PyTorch differ by", "loss %.0e, logits %.0e, gradient norms %.0e" % errors)
+        if not max(errors) < 1e-6:
+            raise SystemExit("the PyTorch model is not the Keras model")
+
+
 def make_counts():
     """parameter_counts.csv: each layer with weights of the real Keras models, and the totals, checked against the
     published ones. Moving mean and variance of a batch norm count as non-trainable parameters."""
     import keras
-    from keras import layers
-
-    def autoencoder_layers():
-        for _ in range(3):
-            yield layers.Conv2D(32, 3, padding="same", activation="relu")
-            yield layers.MaxPooling2D(2, padding="same")
-        for _ in range(3):
-            yield layers.Conv2DTranspose(32, 3, padding="same", activation="relu")
-            yield layers.UpSampling2D(2)
-        yield layers.Conv2D(3, 3, padding="same", activation="sigmoid")
-
-    def keras_model(name, classes):
-        if name == "resnet50":
-            base = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3), pooling="avg")
-            for layer in base.layers[:120]:
-                layer.trainable = False
-            assert base.layers[119].name == "conv4_block4_3_conv", base.layers[119].name
-            head = [layers.Dense(classes), layers.Dropout(0.5), layers.Dense(classes)]
-            return keras.Sequential([keras.Input((64, 64, 3)), base, *head]), [*base.layers, *head]
-        if name == "conv_net":
-            kernel, body = 5 if classes == 24 else 3, []
-            for filters in (128, 64, 32):
-                body += [layers.Conv2D(filters, kernel, padding="same", activation="relu"), layers.Dropout(0.5)]
-            body += [layers.Flatten(), layers.Dense(classes)]
-        else:
-            body = list(autoencoder_layers())
-            if name == "autoencoder_classifier":
-                body += [layers.Flatten(), layers.Dense(classes, "relu"), layers.Dropout(0.5), layers.Dense(classes)]
-        return keras.Sequential([keras.Input((64, 64, 3)), *body]), body
 
     def count(weights):
         return sum(int(np.prod(w.shape)) for w in weights)
@@ -239,6 +340,8 @@ if __name__ == "__main__":
         make_train(names)
     elif command == "counts":
         make_counts()
+    elif command == "keras":
+        check_keras()
     elif command == "check":
         check_counts()
     else:

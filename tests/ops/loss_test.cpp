@@ -41,7 +41,7 @@ TEST_CASE_TEMPLATE("softmax_cross_entropy in closed form", D, Cpu) {
   const auto loss = softmax_cross_entropy(even, labels_of<D>(3, 8));
   CHECK(loss.shape() == Shape{});
   CHECK(loss.item() == doctest::Approx(std::log(8.0)));
-  backward(loss * Variable<float, D>(full<float, D>({}, 3)));
+  backward(affine(loss, 3));
   CHECK(even.grad().to_vector()[0] == doctest::Approx(0.125));  // a later factor of 3 over 3 samples
   CHECK(softmax_cross_entropy(sure, Tensor<std::int64_t, D>({1}, {0})).item() == 1000);
   CHECK(softmax_cross_entropy(sure, Tensor<std::int64_t, D>({1}, {1})).item() == 0);

@@ -4,6 +4,7 @@
 
 #include "kfer/autograd/variable.hpp"
 #include "kfer/ops/elementwise/functors.hpp"
+#include "kfer/ops/elementwise/unary.hpp"
 
 namespace kfer {
 
@@ -36,6 +37,17 @@ struct BinaryBackward {
   }
 };
 
+/// Both inputs get the gradient where y > 0: one pass, and one tensor that they share.
+template <FloatingElement T, class D>
+struct AddReluBackward {
+  Tensor<T, D> y;
+  void operator()(Tensor<T, D> dy, InputGrads<T, D>& grads) {
+    const Tensor<T, D> masked = unary_impl<ReluFunctor, T, D>::backward({}, y, y, std::move(dy));
+    grads.add(0, masked);
+    grads.add(1, masked);
+  }
+};
+
 template <class F, FloatingElement T, class D>
 Variable<T, D> binary(const char* what, const Variable<T, D>& a, const Variable<T, D>& b) {
   static_cast<void>(broadcast_shape(what, a.shape(), b.shape()));
@@ -59,6 +71,20 @@ Variable<T, D> operator*(const Variable<T, D>& a, const Variable<T, D>& b) {
 template <FloatingElement T, class D>
 Variable<T, D> operator/(const Variable<T, D>& a, const Variable<T, D>& b) {
   return detail::binary<DivideFunctor>("divide", a, b);
+}
+
+/// The larger of both, element by element.
+template <FloatingElement T, class D>
+Variable<T, D> maximum(const Variable<T, D>& a, const Variable<T, D>& b) {
+  return detail::binary<MaximumFunctor>("maximum", a, b);
+}
+
+/// relu(a + b) in one pass, for two tensors of one shape. Throws ShapeError naming both shapes.
+template <FloatingElement T, class D>
+Variable<T, D> add_relu(const Variable<T, D>& a, const Variable<T, D>& b) {
+  detail::require_same_shape("add_relu", a, b);
+  Tensor<T, D> y = binary_impl<AddReluFunctor, T, D>::forward(a.value(), b.value());
+  return record(y, {a, b}, detail::AddReluBackward<T, D>{y});
 }
 
 }  // namespace kfer

@@ -92,6 +92,90 @@ struct SqrtFunctor {
   }
 };
 
+struct AbsFunctor {
+  static constexpr bool keeps_zero = true;
+  template <class T>
+  static T value(T x) {
+    return std::abs(x);
+  }
+  template <class T>
+  static T derivative(T x, T) {
+    return x > T(0) ? T(1) : (x < T(0) ? T(-1) : T(0));
+  }
+};
+
+/// x where it is positive, else slope * x.
+template <class S>
+struct LeakyReluFunctor {
+  static constexpr bool keeps_zero = true;
+  S slope;
+  template <class T>
+  T value(T x) const {
+    return x > T(0) ? x : T(slope) * x;
+  }
+  template <class T>
+  T derivative(T x, T) const {
+    return x > T(0) ? T(1) : T(slope);
+  }
+};
+
+/// x * Phi(x), Phi being the normal distribution function (Hendrycks and Gimpel, 2016), in the exact form.
+struct GeluFunctor {
+  static constexpr bool keeps_zero = true;
+  template <class T>
+  static T value(T x) {
+    return T(0.5) * x * std::erfc(-x * T(0.70710678118654752));
+  }
+  template <class T>
+  static T derivative(T x, T) {
+    return T(0.5) * std::erfc(-x * T(0.70710678118654752)) + x * T(0.39894228040143268) * std::exp(T(-0.5) * x * x);
+  }
+};
+
+/// x * sigmoid(x), also called swish.
+struct SiluFunctor {
+  static constexpr bool keeps_zero = true;
+  template <class T>
+  static T value(T x) {
+    return x * SigmoidFunctor::value(x);
+  }
+  template <class T>
+  static T derivative(T x, T) {
+    const T s = SigmoidFunctor::value(x);
+    return s * (T(1) + x * (T(1) - s));
+  }
+};
+
+/// x raised to a constant power.
+template <class S>
+struct PowFunctor {
+  static constexpr bool keeps_zero = false;
+  S exponent;
+  template <class T>
+  T value(T x) const {
+    return std::pow(x, T(exponent));
+  }
+  template <class T>
+  T derivative(T x, T) const {
+    return T(exponent) * std::pow(x, T(exponent) - T(1));
+  }
+};
+
+/// x limited to [low, high]; the gradient passes where x lies inside.
+template <class S>
+struct ClampFunctor {
+  static constexpr bool keeps_zero = false;
+  S low, high;
+  template <class T>
+  T value(T x) const {
+    return x < T(low) ? T(low) : (x > T(high) ? T(high) : x);
+  }
+  template <class T>
+  T derivative(T x, T) const {
+    return x >= T(low) && x <= T(high) ? T(1) : T(0);
+  }
+};
+
 /// x * factor + shift.
 template <class S>
 struct AffineFunctor {
@@ -165,6 +249,38 @@ struct DivideFunctor {
   template <class T>
   static T derivative_b(T a, T b) {
     return -a / (b * b);
+  }
+};
+
+/// The larger of both; equal ones share the gradient, and a NaN on either side is the result.
+struct MaximumFunctor {
+  template <class T>
+  static T value(T a, T b) {
+    return a > b || a != a ? a : b;
+  }
+  template <class T>
+  static T derivative_a(T a, T b) {
+    return a > b ? T(1) : (a == b ? T(0.5) : T(0));
+  }
+  template <class T>
+  static T derivative_b(T a, T b) {
+    return b > a ? T(1) : (a == b ? T(0.5) : T(0));
+  }
+};
+
+/// max(0, a + b): the end of a residual block.
+struct AddReluFunctor {
+  template <class T>
+  static T value(T a, T b) {
+    return ReluFunctor::value(a + b);
+  }
+  template <class T>
+  static T derivative_a(T a, T b) {
+    return a + b > T(0) ? T(1) : T(0);
+  }
+  template <class T>
+  static T derivative_b(T a, T b) {
+    return derivative_a(a, b);
   }
 };
 

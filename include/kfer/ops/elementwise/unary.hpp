@@ -56,6 +56,34 @@ template <FloatingElement T, class D>
 Variable<T, D> sqrt(const Variable<T, D>& x) {
   return unary(SqrtFunctor{}, x);
 }
+template <FloatingElement T, class D>
+Variable<T, D> abs(const Variable<T, D>& x) {
+  return unary(AbsFunctor{}, x);
+}
+template <FloatingElement T, class D>
+Variable<T, D> gelu(const Variable<T, D>& x) {
+  return unary(GeluFunctor{}, x);
+}
+template <FloatingElement T, class D>
+Variable<T, D> silu(const Variable<T, D>& x) {
+  return unary(SiluFunctor{}, x);
+}
+/// x where it is positive, else slope * x.
+template <FloatingElement T, class D>
+Variable<T, D> leaky_relu(const Variable<T, D>& x, std::type_identity_t<T> slope = T(0.01)) {
+  return unary(LeakyReluFunctor<T>{slope}, x);
+}
+/// x raised to a constant power.
+template <FloatingElement T, class D>
+Variable<T, D> pow(const Variable<T, D>& x, std::type_identity_t<T> exponent) {
+  return unary(PowFunctor<T>{exponent}, x);
+}
+/// x limited to [low, high]. Throws ValueError unless low <= high.
+template <FloatingElement T, class D>
+Variable<T, D> clamp(const Variable<T, D>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) {
+  require(low <= high, "clamp: the lower limit ", low, " is above the upper one, ", high);
+  return unary(ClampFunctor<T>{low, high}, x);
+}
 /// x * factor + shift, with numbers.
 template <FloatingElement T, class D>
 Variable<T, D> affine(const Variable<T, D>& x, std::type_identity_t<T> factor,
