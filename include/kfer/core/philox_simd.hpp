@@ -23,21 +23,26 @@ namespace detail {
 /// Both halves of the 64-bit products of the lanes of `a` with `b`.
 template <int W>
 [[gnu::always_inline]] inline void multiply_wide(simd_u32<W> a, std::uint32_t b, simd_u32<W>& high, simd_u32<W>& low) {
+#if defined(__AVX2__)  // one instruction multiplies every other lane to 64 bits, which compilers do not find by themselves
+  if constexpr (W == 8 || (W == 16 && simd_width == 16)) {
+    using wide = simd_u64<W / 2>;
+    const auto x = reinterpret_cast<wide>(a);
+    wide even, odd;
+    if constexpr (W == 8) {
+      const __m256i factor = _mm256_set1_epi32(static_cast<int>(b));
+      even = reinterpret_cast<wide>(_mm256_mul_epu32(reinterpret_cast<__m256i>(x), factor));
+      odd = reinterpret_cast<wide>(_mm256_mul_epu32(reinterpret_cast<__m256i>(x >> 32), factor));
+    }
 #if defined(__AVX512F__)
-  if constexpr (W == 16) {
-    const __m512i x = reinterpret_cast<__m512i>(a), factor = _mm512_set1_epi32(static_cast<int>(b));
-    const __m512i even = _mm512_mul_epu32(x, factor), odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), factor);
-    low = reinterpret_cast<simd_u32<W>>(_mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32)));
-    high = reinterpret_cast<simd_u32<W>>(_mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd));
-    return;
-  }
+    if constexpr (W == 16) {  // g++ 12 warns about the unmasked form's own undefined operand
+      const __m512i factor = _mm512_set1_epi32(static_cast<int>(b));
+      even = reinterpret_cast<wide>(_mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(x), factor));
+      odd = reinterpret_cast<wide>(_mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(x >> 32), factor));
+    }
 #endif
-#if defined(__AVX2__)
-  if constexpr (W == 8) {
-    const __m256i x = reinterpret_cast<__m256i>(a), factor = _mm256_set1_epi32(static_cast<int>(b));
-    const __m256i even = _mm256_mul_epu32(x, factor), odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), factor);
-    low = reinterpret_cast<simd_u32<W>>(_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA));
-    high = reinterpret_cast<simd_u32<W>>(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA));
+    constexpr std::uint64_t lower = 0xFFFFFFFF;
+    low = reinterpret_cast<simd_u32<W>>((even & lower) | (odd << 32));
+    high = reinterpret_cast<simd_u32<W>>((even >> 32) | (odd & ~lower));
     return;
   }
 #endif

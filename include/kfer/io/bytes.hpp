@@ -46,8 +46,9 @@ void store_le(std::byte* p, T value) {
 template <class T>
 requires std::is_trivially_copyable_v<T>
 void append_le(std::vector<std::byte>& out, T value) {
-  out.resize(out.size() + sizeof value);
-  store_le(out.data() + out.size() - sizeof value, value);
+  std::byte raw[sizeof value];
+  store_le(raw, value);
+  for (const auto byte : raw) out.push_back(byte);
 }
 
 inline void append(std::vector<std::byte>& out, Bytes bytes) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "kfer/ops/batch_norm/batch_norm_cpu.hpp"
+#include "kfer/ops/conv2d/conv2d_cpu.hpp"
+#include "kfer/ops/conv_transpose2d/conv_transpose2d_cpu.hpp"
 #include "kfer/ops/dropout/dropout_cpu.hpp"
 #include "kfer/ops/elementwise/binary_cpu.hpp"
 #include "kfer/ops/elementwise/unary_cpu.hpp"

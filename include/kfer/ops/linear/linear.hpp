@@ -9,8 +9,8 @@
 namespace kfer {
 
 struct LinearOptions {
-  bool relu = false;                   ///< y = max(0, y)
-  std::optional<DropoutMask> dropout;  ///< applied last; needs relu, whose zeros tell backward what was dropped
+  bool relu = false;                        ///< y = max(0, y)
+  std::optional<DropoutMask> dropout = {};  ///< applied last; needs relu, whose zeros tell backward what was dropped
 };
 
 /// All sizes, checked: x is seen as [batch, in].

@@ -1,23 +1,21 @@
 // Pooling over the pixels of [N, C, H, W]: maximum, average, and the average of a whole map.
 #pragma once
 
-#include <optional>
-
 #include "kfer/ops/conv2d/conv2d.hpp"  // Extent2d
 
 namespace kfer {
 
 struct MaxPool2dOptions {
   Extent2d kernel = 2;
-  std::optional<Extent2d> stride = {};  ///< the kernel's extent if not given
-  Extent2d padding = 0;                 ///< of minus infinity, on each side; at most half the kernel
+  Extent2d stride = 0;   ///< 0: the kernel's extent
+  Extent2d padding = 0;  ///< of minus infinity, on each side; at most half the kernel
 };
 
 struct AvgPool2dOptions {
   Extent2d kernel = 2;
-  std::optional<Extent2d> stride = {};  ///< the kernel's extent if not given
-  Extent2d padding = 0;                 ///< of zeros, on each side; at most half the kernel
-  bool count_include_pad = true;        ///< whether the padding counts in the number that the sum is divided by
+  Extent2d stride = 0;            ///< 0: the kernel's extent
+  Extent2d padding = 0;           ///< of zeros, on each side; at most half the kernel
+  bool count_include_pad = true;  ///< whether the padding counts in the number that the sum is divided by
 };
 
 /// All sizes of one pooling, checked.
@@ -30,9 +28,9 @@ struct Pool2dShape {
   std::int64_t window() const { return kernel.height * kernel.width; }
 
   /// Throws ShapeError or ValueError naming the input and what does not fit.
-  static Pool2dShape of(const char* what, const Shape& x, const Extent2d& kernel, const std::optional<Extent2d>& step,
+  static Pool2dShape of(const char* what, const Shape& x, const Extent2d& kernel, const Extent2d& step,
                         const Extent2d& padding) {
-    const Extent2d stride = step.value_or(kernel);
+    const Extent2d stride = step == Extent2d(0) ? kernel : step;
     require<ShapeError>(x.rank() == 4, what, ": expected input [N, C, H, W], got ", x);
     require(kernel.height >= 1 && kernel.width >= 1 && stride.height >= 1 && stride.width >= 1, what,
             ": kernel and stride must be at least 1, got kernel ", kernel.height, " x ", kernel.width, ", stride ",

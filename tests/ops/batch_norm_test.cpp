@@ -1,0 +1,125 @@
+#include "kfer/ops/batch_norm/batch_norm_cpu.hpp"
+
+#include "support/op_check.hpp"
+
+using namespace kfer;
+using test::numbers;
+
+namespace {
+
+template <class T, class D>
+Variable<T, D> run(const std::vector<Variable<T, D>>& v, const BatchNormOptions& options, Tensor<T, D>* mean_after = nullptr,
+                     Tensor<T, D>* var_after = nullptr) {
+  const std::int64_t channels = v[0].size(1);
+  const std::size_t first = v.size() == 4 ? 2 : 1;  // inputs: x, residual if any, gamma, beta
+  Tensor<T, D> mean = cast<T>(numbers({channels}, 21)), var = cast<T>(numbers({channels}, 22, 0.5, 2));
+  const auto y = batch_norm(v[0], v[first], v[first + 1], mean, var, options, v.size() == 4 ? &v[1] : nullptr);
+  if (mean_after) *mean_after = mean, *var_after = var;
+  return y;
+}
+
+const Shape shapes[] = {{4, 16, 5, 7}, {3, 17, 3, 3}, {2, 32, 40, 20}, {5, 3, 1, 1}, {2, 48, 2, 2}, {70, 16, 2, 2},
+                        {7, 5}, {40, 33}, {3, 16}, {2, 3, 5}, {2, 1, 19, 31}, {0, 16, 3, 3}, {0, 4}, {1, 8, 1, 2}};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("batch_norm in float agrees with its definition in every memory order", D, Cpu) {
+  for (const Shape& shape : shapes)
+    for (const bool training : {true, false})
+      for (const bool relu : {true, false}) {
+        INFO("training ", training, ", relu ", relu);
+        const auto x = numbers(shape, 1, -2, 3), r = numbers(shape, 2);
+        const auto gamma = numbers({shape[1]}, 3, 0.5, 1.5), beta = numbers({shape[1]}, 4);
+        const BatchNormOptions o{.training = training, .relu = relu};
+        const auto f = [&](const auto& v) { return run(v, o); };
+        test::check_layouts<D>(f, {x, gamma, beta}, 1e-4);
+        test::check_layouts<D>(f, {x, r, gamma, beta}, 1e-4);
+      }
+}
+
+TEST_CASE_TEMPLATE("batch_norm computes only the gradients that are wanted, whoever shares the incoming one", D, Cpu) {
+  const Shape shape{3, 16, 4, 5};
+  const auto x = numbers(shape, 1), r = numbers(shape, 2), gamma = numbers({16}, 3, 0.5, 1.5), beta = numbers({16}, 4);
+  const Tensor<float, D> dy = cast<float>(numbers(shape, 5));
+  for (const Layout& layout : test::layouts_of(shape))
+    for (const bool training : {true, false})
+      for (int wanted = 1; wanted < 16; ++wanted) {
+        CAPTURE(wanted);
+        std::vector<Variable<float, D>> v{
+            Variable<float, D>(cast<float>(x).to(layout), wanted & 1), Variable<float, D>(cast<float>(r).to(layout), wanted & 2),
+            Variable<float, D>(cast<float>(gamma), wanted & 4), Variable<float, D>(cast<float>(beta), wanted & 8)};
+        std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x, true), Variable<double, Cpu>(r, true),
+                                             Variable<double, Cpu>(gamma, true), Variable<double, Cpu>(beta, true)};
+        const BatchNormOptions o{.training = training, .relu = true};
+        const Tensor<float, D> held = dy.to(layout), copy = held;
+        backward(run(v, o), held);
+        backward(run(e, o), cast<double>(dy));
+        CHECK(largest_difference(held, dy) == 0);  // a gradient that others hold is left alone
+        for (std::size_t i = 0; i < 4; ++i) {
+          REQUIRE(v[i].has_grad() == bool(wanted >> i & 1));
+          if (v[i].has_grad()) CHECK(largest_difference(v[i].grad(), e[i].grad()) < 1e-4);
+        }
+      }
+}
+
+TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased variance", D, Cpu) {
+  for (const Shape& shape : {Shape{4, 16, 5, 7}, Shape{9, 3}, Shape{2, 5, 3, 3}})
+    for (const Layout& layout : test::layouts_of(shape)) {
+      const auto x = numbers(shape, 1, -2, 3);
+      const auto gamma = numbers({shape[1]}, 3), beta = numbers({shape[1]}, 4);
+      Tensor<float, D> mean, var;
+      Tensor<double, Cpu> exact_mean, exact_var;
+      std::vector<Variable<float, D>> v{Variable<float, D>(cast<float>(x).to(layout)), Variable<float, D>(cast<float>(gamma)),
+                                        Variable<float, D>(cast<float>(beta))};
+      std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x), Variable<double, Cpu>(gamma), Variable<double, Cpu>(beta)};
+      run(v, {.momentum = 0.3}, &mean, &var);
+      run(e, {.momentum = 0.3}, &exact_mean, &exact_var);
+      CHECK(largest_difference(mean, exact_mean) < 1e-6);
+      CHECK(largest_difference(var, exact_var) < 1e-6);
+      Tensor<float, D> still_mean, still_var;
+      run(v, {.training = false}, &still_mean, &still_var);
+      CHECK(largest_difference(still_mean, numbers({shape[1]}, 21)) == 0);
+      CHECK(largest_difference(still_var, numbers({shape[1]}, 22, 0.5, 2)) == 0);
+    }
+}
+
+TEST_CASE_TEMPLATE("batch_norm is exact where the mean is large against the deviation", D, Cpu) {
+  const Shape shape{8, 16, 16, 16};
+  auto x = numbers(shape, 1, -1, 1);
+  double* p = x.mutable_data();
+  for (std::int64_t i = 0; i < x.numel(); ++i) p[i] = static_cast<float>(1000 + p[i]);
+  p[0] = 0;  // an outlier in front, where a sum shifted by the first value would break
+  for (const Layout& layout : test::layouts_of(shape)) {
+    Tensor<float, D> mean = zeros<float, D>({16}), var = zeros<float, D>({16});
+    batch_norm(Variable<float, D>(cast<float>(x).to(layout)), Variable<float, D>(ones<float, D>({16})),
+               Variable<float, D>(zeros<float, D>({16})), mean, var, {.momentum = 1});
+    Tensor<double, Cpu> exact_mean = zeros<double, Cpu>({16}), exact_var = exact_mean;
+    batch_norm(Variable<double, Cpu>(x), Variable<double, Cpu>(ones<double, Cpu>({16})), Variable<double, Cpu>(zeros<double, Cpu>({16})),
+               exact_mean, exact_var, {.momentum = 1});
+    CHECK(relative_rms(mean, exact_mean) < 1e-7);
+    CHECK(relative_rms(var, exact_var) < 1e-6);
+  }
+}
+
+TEST_CASE_TEMPLATE("gradients of batch_norm", D, Cpu) {
+  for (const Shape& shape : {Shape{3, 4, 2, 3}, Shape{5, 3}})
+    for (const bool training : {true, false})
+      for (const bool relu : {true, false}) {
+        const auto gamma = numbers({shape[1]}, 3, 0.5, 1.5), beta = numbers({shape[1]}, 4);
+        const BatchNormOptions o{.training = training, .relu = relu};
+        const auto f = [&](const std::vector<Variable<double, D>>& v) { return run(v, o); };
+        gradcheck<D>(f, {numbers(shape, 1), gamma, beta});
+        gradcheck<D>(f, {numbers(shape, 1), numbers(shape, 2), gamma, beta});
+      }
+}
+
+TEST_CASE_TEMPLATE("batch_norm names what does not fit", D, Cpu) {
+  const Variable<float, D> x(ones<float, D>({2, 3, 4, 4})), c(ones<float, D>({3})), wrong(ones<float, D>({4}));
+  Tensor<float, D> mean = zeros<float, D>({3}), var = ones<float, D>({3});
+  const auto message = test::message_of<ShapeError>([&] { batch_norm(x, wrong, c, mean, var); });
+  CHECK(test::contains(message, "[2, 3, 4, 4]"));
+  CHECK(test::contains(message, "[4]"));
+  CHECK_THROWS_AS(batch_norm(x, c, c, mean, var, {}, &c), ShapeError);
+  CHECK_THROWS_AS(batch_norm(c, c, c, mean, var), ShapeError);
+  CHECK_THROWS_AS(batch_norm(Variable<float, D>(ones<float, D>({1, 3})), c, c, mean, var), ValueError);
+}
