@@ -150,11 +150,11 @@ void load_state_dict(M& m, const StateDict<T, D>& dict, const LoadOptions& optio
   });
 }
 
-/// What a module calls itself: its `model_name`, a string (static or not), or "".
+/// What a module calls itself: its member `name`, a string (static or not), or "".
 template <Module M>
 std::string model_name(const M& m) {
-  if constexpr (requires { std::string_view(m.model_name); })
-    return std::string(std::string_view(m.model_name));
+  if constexpr (requires { std::string_view(m.name); })
+    return std::string(std::string_view(m.name));
   else
     return "";
 }

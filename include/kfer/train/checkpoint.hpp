@@ -28,6 +28,7 @@ struct TrainingState {
   std::int64_t epoch = 0, batch = 0;   ///< position of the next batch, counted from 0
   std::int64_t batches_per_epoch = 0;  ///< of the data, to notice when they changed
   double loss_sum = 0;                 ///< of the epoch's batches so far
+  double lr = 0;                       ///< learning rate of the last step
   EarlyStopping::State stopping;
   StateDict<T, D> best;  ///< weights of the best epoch; empty before there is one
   History history;
@@ -93,6 +94,7 @@ void save_checkpoint(const std::string& path, M& model, const O& optimizer,
   out.add_number("trainer/batch", state.batch);
   out.add_number("trainer/batches_per_epoch", state.batches_per_epoch);
   out.add_number("trainer/loss_sum", state.loss_sum);
+  out.add_number("trainer/lr", state.lr);
   out.add_number("trainer/best", state.stopping.best);
   out.add_number("trainer/best_epoch", state.stopping.best_epoch);
   out.add_number("trainer/waited", state.stopping.waited);
@@ -137,14 +139,15 @@ auto load_checkpoint(const std::string& path, M& model, O& optimizer, const Acce
                        path, "': no batch ", state.batch, " of epoch ", state.epoch, " with ",
                        state.batches_per_epoch, " batches an epoch");
   state.loss_sum = detail::read_number<double>(file, "trainer/loss_sum");
+  state.lr = detail::read_number<double>(file, "trainer/lr");
   state.stopping = {detail::read_number<double>(file, "trainer/best"),
                     detail::read_number<std::int64_t>(file, "trainer/best_epoch"),
                     detail::read_number<std::int64_t>(file, "trainer/waited")};
   const auto where = text("'", path, "', metadata");
   state.arguments = io::parse_json(file.metadata("arguments").value_or("{}"), where);
   std::vector<std::string> columns;
-  for (const auto& name : io::parse_json(file.metadata("columns").value_or("[]"), where).as_array())
-    columns.push_back(name.as_string());
+  const io::Json names = io::parse_json(file.metadata("columns").value_or("[]"), where);
+  for (const auto& name : names.as_array()) columns.push_back(name.as_string());
   const Shape& table = file.at("trainer/history").shape;
   require<FormatError>(table.rank() == 2 && table[1] == static_cast<std::int64_t>(columns.size()), "'", path,
                        "': a history of shape ", table, " with ", columns.size(), " columns");

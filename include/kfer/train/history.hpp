@@ -1,6 +1,7 @@
 // The record of a run: one row of metrics an epoch, kept in memory and as results.csv.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,7 +58,7 @@ class History {
     out += '\n';
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       out += text(i + 1);
-      for (const double value : rows_[i]) out += text(',', value);
+      for (const double value : rows_[i]) out += std::isnan(value) ? ",nan" : text(',', value);
       out += '\n';
     }
     return out;

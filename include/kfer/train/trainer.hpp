@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 
+#include "kfer/autograd/backward.hpp"
 #include "kfer/io/tensorboard.hpp"
 #include "kfer/nn/observe.hpp"
 #include "kfer/optim/clip.hpp"
@@ -205,6 +206,7 @@ class Trainer {
     }
     if (options_.schedule) optimizer_.lr = options_.schedule(optimizer_.steps());
     optimizer_.step(scale);
+    state_.lr = optimizer_.lr;
     return value;
   }
 
@@ -218,7 +220,7 @@ class Trainer {
       if (const auto layer = first_non_finite_layer(model_, [&] { return loss(batch); }))
         cause = text("the result of layer '", *layer, "'");
     }
-    throw NumericError(text(where(), ": the loss is ", value, "; ",
+    throw NumericError(text(where(), ": the loss is ", std::isnan(value) ? "nan" : "infinite", "; ",
                             cause.empty() ? "weights and results of all layers are finite"
                                           : text("the first value that is not finite: ", cause)));
   }
@@ -247,7 +249,7 @@ class Trainer {
       NoGrad no_grad;
       for (auto& entry : evaluate()) row.push_back(std::move(entry));
     }
-    row.emplace_back("lr", optimizer_.lr);
+    row.emplace_back("lr", state_.lr);
     const bool best = stopping_.update(state_.epoch, metric(row, options_.early_stopping.monitor));
     state_.history.append(row);
     if (best) state_.best = state_dict(model_);
