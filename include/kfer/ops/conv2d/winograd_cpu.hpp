@@ -31,6 +31,8 @@
 
 namespace kfer::winograd {
 
+inline constexpr int max_kernel = 5;
+
 /// A convolution of stride 1 and dilation 1 with a square kernel, the same padding on all sides.
 struct ConvShape {
   std::int64_t batch = 0, in_channels = 0, out_channels = 0, height = 0, width = 0, kernel = 3, padding = 1;
@@ -101,22 +103,20 @@ struct AddTo {
 
 namespace detail {
 
-/// Transposes B rows of B floats.
-template <int B>
+/// Transposes B rows of B floats: exchanges off-diagonal squares of size 1, 2, 4, ...
+template <int B, int Size = 1>
 [[gnu::always_inline]] inline void transpose(simd_f32<B>* rows) {
-  unrolled<(B == 16 ? 4 : 3)>([&](auto log) {
-    constexpr int s = 1 << log;
-    unrolled<B>([&](auto i) {
-      if constexpr ((i & s) == 0) {
-        const simd_f32<B> a = rows[i], b = rows[i + s];
-        [&]<int... Lane>(std::integer_sequence<int, Lane...>) {
-          rows[i] = __builtin_shufflevector(a, b, ((Lane & s) == 0 ? Lane : B + Lane - s)...);
-          rows[i + s] = __builtin_shufflevector(a, b, ((Lane & s) == 0 ? Lane + s : B + Lane)...);
-        }
-        (std::make_integer_sequence<int, B>{});
+  unrolled<B>([&](auto i) __attribute__((always_inline)) {
+    if constexpr ((i & Size) == 0) {
+      const simd_f32<B> a = rows[i], b = rows[i + Size];
+      [&]<int... Lane>(std::integer_sequence<int, Lane...>) __attribute__((always_inline)) {
+        rows[i] = __builtin_shufflevector(a, b, ((Lane & Size) == 0 ? Lane : B + Lane - Size)...);
+        rows[i + Size] = __builtin_shufflevector(a, b, ((Lane & Size) == 0 ? Lane + Size : B + Lane)...);
       }
-    });
+      (std::make_integer_sequence<int, B>{});
+    }
   });
+  if constexpr (2 * Size < B) transpose<B, 2 * Size>(rows);
 }
 
 }  // namespace detail
@@ -131,9 +131,9 @@ struct BlockedWeights {
   const float* block(const ConvShape& s, std::int64_t o, std::int64_t i, float*) const {
     return data + at(s, o, i);
   }
-  void store(const ConvShape& s, std::int64_t o, std::int64_t i, const float* block) const {
-    std::copy_n(block, s.kernel * s.kernel * B * B, data + at(s, o, i));
-  }
+  /// Where to write a block, and what to do once it is written.
+  float* open(const ConvShape& s, std::int64_t o, std::int64_t i, float*) const { return data + at(s, o, i); }
+  void close(const ConvShape&, std::int64_t, std::int64_t, const float*) const {}
 
  private:
   static std::int64_t at(const ConvShape& s, std::int64_t o, std::int64_t i) {
@@ -156,7 +156,8 @@ struct OihwWeights {
     });
     return scratch;
   }
-  [[gnu::flatten]] void store(const ConvShape& s, std::int64_t o, std::int64_t i, const float* block) const {
+  float* open(const ConvShape&, std::int64_t, std::int64_t, float* scratch) const { return scratch; }
+  [[gnu::flatten]] void close(const ConvShape& s, std::int64_t o, std::int64_t i, const float* block) const {
     for_each_square(s, o, i, [&](T* to, std::int64_t row, const std::int64_t* from) {
       simd_f32<B> square[B];
       unrolled<B>([&](auto k) { square[k] = simd_load<B>(block + from[k]); });
@@ -186,17 +187,13 @@ struct RotatedWeights {
 
   [[gnu::flatten]] const float* block(const ConvShape& s, std::int64_t o, std::int64_t i,
                                       float* scratch) const {
-    const float* from = weights.block(s.transposed(), i, o, scratch);
-    const std::int64_t taps = s.kernel * s.kernel;
-    for (std::int64_t tap = 0; tap < (taps + 1) / 2; ++tap) {  // both ends at once: `from` may be `scratch`
-      const std::int64_t first = tap * B * B, last = (taps - 1 - tap) * B * B;
-      simd_f32<B> a[B], b[B];
-      unrolled<B>([&](auto k) { a[k] = simd_load<B>(from + first + k * B); });
-      unrolled<B>([&](auto k) { b[k] = simd_load<B>(from + last + k * B); });
-      detail::transpose<B>(a);
-      detail::transpose<B>(b);
-      unrolled<B>([&](auto k) { simd_store<B>(scratch + last + k * B, a[k]); });
-      unrolled<B>([&](auto k) { simd_store<B>(scratch + first + k * B, b[k]); });
+    alignas(64) float unrotated[max_kernel * max_kernel * B * B];
+    const float* from = weights.block(s.transposed(), i, o, unrotated);
+    for (std::int64_t tap = s.kernel * s.kernel - 1; tap >= 0; --tap, from += B * B) {
+      simd_f32<B> square[B];
+      unrolled<B>([&](auto k) { square[k] = simd_load<B>(from + k * B); });
+      detail::transpose<B>(square);
+      unrolled<B>([&](auto k) { simd_store<B>(scratch + tap * B * B + k * B, square[k]); });
     }
     return scratch;
   }
@@ -277,17 +274,20 @@ struct Passes {
                         needed, " floats expected, got ", workspace.size());
   }
 
+  // Measured: the product alone does best with a third of a 1 MiB L2; sums over tiles like longer blocks.
+  static constexpr std::int64_t convolve_cache = 160 * 1024, gradient_cache = 320 * 1024;
+
   /// How the tiles of a pass are cut into blocks. `shared`: one block, on which all threads work together.
   struct Blocking {
     std::int64_t threads, tiles, block, blocks;
     bool shared;
 
-    explicit Blocking(const ConvShape& s)
+    /// `cache`: floats that a thread's buffers may take.
+    Blocking(const ConvShape& s, std::int64_t cache)
         : threads(omp_in_parallel() ? 1 : num_threads()),
           tiles(TileGrid<M>(s.batch, s.out_height(), s.out_width()).count) {
-      constexpr std::int64_t cache = 256 * 1024;  // floats of a thread's buffers
       const std::int64_t most =
-          std::max<std::int64_t>(2 * Registers::tiles, cache / (F * (s.in_channels + s.out_channels)));
+          std::max<std::int64_t>(Registers::tiles, cache / (F * (s.in_channels + s.out_channels)));
       shared = tiles < threads * most;
       blocks = shared ? 1 : ceil_div(ceil_div(tiles, most), threads) * threads;
       block = std::max<std::int64_t>(1, ceil_div(tiles, blocks));
@@ -340,11 +340,13 @@ struct Passes {
                               std::int64_t tiles, std::int64_t begin, std::int64_t end, float* v) {
     const TileGrid<M> grid(s.batch, s.out_height(), s.out_width());
     const std::int64_t stride = matrix(s.in_channels * tiles);
+    const auto plane = [&](const auto& tile, std::int64_t item) {
+      return (tile.image * (s.in_channels / B) + item / tiles) * s.height * s.width * B;
+    };
     for (std::int64_t item = begin; item < end; ++item) {
       const auto tile = grid[first_tile + item % tiles];
-      const std::int64_t plane = (tile.image * (s.in_channels / B) + item / tiles) * s.height * s.width * B;
       transform_tile<T>(
-          source, [](const V* in, V* out) { Forward::input(in, out); }, plane, s.height, s.width,
+          source, [](const V* in, V* out) { Forward::input(in, out); }, plane(tile, item), s.height, s.width,
           tile.row - s.padding, tile.column - s.padding, v + item * B, stride, [](V) {});
     }
   }
@@ -446,7 +448,7 @@ struct Passes {
 
   template <bool Transformed>
   static std::int64_t convolve_workspace(const ConvShape& s) {
-    const Blocking b(s);
+    const Blocking b(s, convolve_cache);
     const std::int64_t v = F * matrix(s.in_channels * b.block);
     if (b.shared)
       return line + v +
@@ -460,7 +462,7 @@ struct Passes {
                        float* y, std::span<float> workspace, const Epilogue& epilogue) {
     constexpr bool transformed = std::is_same_v<Weights, TransformedWeights>;
     check(s, workspace, convolve_workspace<transformed>(s));
-    const Blocking blocking(s);
+    const Blocking blocking(s, convolve_cache);
     if (blocking.tiles == 0) return;
     const TileGrid<M> grid(s.batch, s.out_height(), s.out_width());
     const std::int64_t block = blocking.block, in_blocks = s.in_channels / B, out_blocks = s.out_channels / B;
@@ -544,7 +546,7 @@ struct Passes {
   static std::int64_t sums_stride() { return matrix(Registers::blocks * B * B); }
 
   static std::int64_t backward_weights_workspace(const ConvShape& s) {
-    const Blocking b(s);
+    const Blocking b(s, gradient_cache);
     const std::int64_t buffers = F * (matrix(s.in_channels * b.block) + matrix(s.out_channels * b.block));
     const std::int64_t items = s.in_channels / B * gradient_panels(s);
     return line + b.threads * matrix(s.out_channels) + (b.shared ? 1 : b.threads) * buffers +
@@ -555,7 +557,7 @@ struct Passes {
   static void backward_weights(const ConvShape& s, const Source& x, const Gradient_& dy, const WeightsOut& dw,
                                float* dbias, std::span<float> workspace) {
     check(s, workspace, backward_weights_workspace(s));
-    const Blocking blocking(s);
+    const Blocking blocking(s, gradient_cache);
     const std::int64_t in_blocks = s.in_channels / B, out_blocks = s.out_channels / B, block = blocking.block;
     const std::int64_t panels = gradient_panels(s), items = in_blocks * panels;
     const std::int64_t x_floats = F * matrix(s.in_channels * block),
@@ -644,7 +646,8 @@ struct Passes {
                                                                         std::int64_t in_block,
                                                                         const float* sums,
                                                                         const WeightsOut& dw) {
-    alignas(64) float block[R * R * B * B];
+    alignas(64) float scratch[R * R * B * B];
+    float* const block = dw.open(s, out_block, in_block, scratch);
     for (int c = 0; c < B; ++c)
       transform_2d<T, R, V>(
           [](const V* in, V* out) { Gradient::output(in, out); },
@@ -655,7 +658,7 @@ struct Passes {
           [&](int i, const V* row) {
             unrolled<R>([&](auto j) { simd_store<B>(block + ((i * R + j) * B + c) * B, row[j]); });
           });
-    dw.store(s, out_block, in_block, block);
+    dw.close(s, out_block, in_block, block);
   }
 };
 
