@@ -1,8 +1,9 @@
 """Golden files: small safetensors files of tests/data, written and read with NumPy alone.
 
-The format (https://github.com/huggingface/safetensors): uint64 length of the header, little-endian; the header, JSON,
-padded with spaces to a multiple of 8; the tensors' raw little-endian data. Tensors are float32 or int64, parameters are
-strings under "__metadata__". Files are deterministic: the same content gives the same bytes.
+The format (https://github.com/huggingface/safetensors): uint64 length of the header, little-endian; the
+header, JSON, padded with spaces to a multiple of 8; the tensors' raw little-endian data. Tensors are float32
+or int64, parameters are strings under "__metadata__". Files are deterministic: the same content gives the
+same bytes.
 """
 
 import json
@@ -47,10 +48,16 @@ class Golden:
             self.metadata["cases"] = str(self.cases)
         header = {"__metadata__": self.metadata}
         offset = 0
-        tensors = dict(sorted(self.tensors.items(), key=lambda item: -item[1].itemsize))  # keeps int64 aligned
+        tensors = dict(
+            sorted(self.tensors.items(), key=lambda item: -item[1].itemsize)
+        )  # keeps int64 aligned
         for name, value in tensors.items():
             kind = next(k for k, dtype in TYPES.items() if dtype == value.dtype)
-            header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [offset, offset + value.nbytes]}
+            header[name] = {
+                "dtype": kind,
+                "shape": list(value.shape),
+                "data_offsets": [offset, offset + value.nbytes],
+            }
             offset += value.nbytes
         head = json.dumps(header, separators=(",", ":")).encode()
         head += b" " * (-len(head) % 8)

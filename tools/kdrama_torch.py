@@ -1,7 +1,8 @@
-"""The K-drama models in PyTorch, with kfer's parameter names, as the oracle and the benchmark of the C++ ones.
+"""The K-drama models in PyTorch, with kfer's parameter names, as the oracle and the benchmark of the C++
+ones.
 
-Dropout is not torch's: a model's forward takes `drop`, a function (layer number, tensor) -> tensor, so that masks can be
-given. Flatten is NCHW.
+Dropout is not torch's: a model's forward takes `drop`, a function (layer number, tensor) -> tensor, so that
+masks can be given. Flatten is NCHW.
 """
 
 import torch.nn as nn
@@ -73,8 +74,8 @@ class ConvNet(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1. The stride is on the first 1x1 in the first version of ResNet (v1, which Keras has) and on the
-    3x3 in torchvision's (v1.5)."""
+    """1x1, 3x3, 1x1. The stride is on the first 1x1 in the first version of ResNet (v1, which Keras has) and
+    on the 3x3 in torchvision's (v1.5)."""
 
     def __init__(self, inputs, width, stride, v1, bias, eps):
         super().__init__()

@@ -1,13 +1,14 @@
-"""Makes the golden files of tests/data/ops: inputs, outputs and gradients of every op, as PyTorch and Keras compute them.
+"""Makes the golden files of tests/data/ops: inputs, outputs and gradients of every op, as PyTorch and Keras
+compute them.
 
     python3 tools/make_oracles.py torch     every op and optimiser, from PyTorch (needs torch >= 1.13)
     python3 tools/make_oracles.py keras     layers and Adam as Keras defines them (needs tensorflow with Keras 3)
     python3 tools/make_oracles.py check     recomputes keras.safetensors in PyTorch: are its conversions right?
 
-Inputs are float32; everything is computed in float64 from them and rounded to float32 at the end, so a golden value is
-the true one to half a unit in the last place. `grad_y` is the random gradient that was fed back through `y`. Inputs are
-drawn again until no rectifier sits within 1e-4 of its kink, so that a float32 implementation takes the same branches.
-tests/data/README.md describes the files.
+Inputs are float32; everything is computed in float64 from them and rounded to float32 at the end, so a golden
+value is the true one to half a unit in the last place. `grad_y` is the random gradient that was fed back
+through `y`. Inputs are drawn again until no rectifier sits within 1e-4 of its kink, so that a float32
+implementation takes the same branches. tests/data/README.md describes the files.
 """
 
 import sys
@@ -21,7 +22,8 @@ def normal(rng, *shape, scale=1.0):
     return np.asarray(rng.standard_normal(shape) * scale, dtype=np.float32)
 
 
-# ---------------------------------------------------------------------------------------------------------- PyTorch
+# ----------------------------------------------------------------------------------------------------------
+# PyTorch
 
 
 def make_torch():
@@ -31,9 +33,12 @@ def make_torch():
     torch.set_num_threads(1)
 
     def differentiate(function, inputs, rng, kink=None):
-        """Runs function on float64 copies of the inputs and back from a random grad_y. Returns the tensors of a case:
-        inputs, y, grad_y, grad_<input>; or None where the kink (a function of the same inputs) comes near zero."""
-        held = {k: None if v is None else torch.from_numpy(v).double().requires_grad_() for k, v in inputs.items()}
+        """Runs function on float64 copies of the inputs and back from a random grad_y. Returns the tensors of
+        a case: inputs, y, grad_y, grad_<input>; or None where the kink (a function of the same inputs) comes
+        near zero."""
+        held = {
+            k: None if v is None else torch.from_numpy(v).double().requires_grad_() for k, v in inputs.items()
+        }
         if kink is not None and float(kink(**held).detach().abs().min()) < 1e-4:
             return None
         y = function(**held)
@@ -104,10 +109,15 @@ def make_torch():
             (lambda **t: F.relu(convolve(**t))) if relu else convolve,
             convolve if relu else None,
         )
-        golden.case(dict(stride=stride, padding=padding, dilation=dilation, groups=groups, relu=relu), **tensors)
+        golden.case(
+            dict(stride=stride, padding=padding, dilation=dilation, groups=groups, relu=relu), **tensors
+        )
     golden.write()
 
-    golden = Golden("ops/conv_transpose2d.safetensors", "torch.nn.functional.conv_transpose2d, then relu where relu is true")
+    golden = Golden(
+        "ops/conv_transpose2d.safetensors",
+        "torch.nn.functional.conv_transpose2d, then relu where relu is true",
+    )
     # batch, in, out, height, width, kernel, stride, padding, output_padding, groups, bias, relu
     for seed, (n, ci, co, h, w, k, stride, padding, output_padding, groups, bias, relu) in enumerate(
         [
@@ -140,12 +150,15 @@ def make_torch():
             convolve if relu else None,
         )
         golden.case(
-            dict(stride=stride, padding=padding, output_padding=output_padding, groups=groups, relu=relu), **tensors
+            dict(stride=stride, padding=padding, output_padding=output_padding, groups=groups, relu=relu),
+            **tensors,
         )
     golden.write()
 
     # ---- linear, matmul
-    golden = Golden("ops/linear.safetensors", "torch.nn.functional.linear (x w^T + b), then relu where relu is true")
+    golden = Golden(
+        "ops/linear.safetensors", "torch.nn.functional.linear (x w^T + b), then relu where relu is true"
+    )
     for seed, (n, i, o, bias, relu) in enumerate(
         [
             (4, 8, 16, True, False),
@@ -168,7 +181,9 @@ def make_torch():
         golden.case(dict(relu=relu), **tensors)
     golden.write()
 
-    golden = Golden("ops/matmul.safetensors", "torch.matmul of 2-D operands, each first transposed where said")
+    golden = Golden(
+        "ops/matmul.safetensors", "torch.matmul of 2-D operands, each first transposed where said"
+    )
     for seed, (m, k, n, transpose_a, transpose_b) in enumerate(
         [
             (4, 5, 6, False, False),
@@ -183,7 +198,8 @@ def make_torch():
         tensors = until_smooth(
             (4, seed),
             lambda rng: dict(
-                a=normal(rng, *((k, m) if transpose_a else (m, k))), b=normal(rng, *((n, k) if transpose_b else (k, n)))
+                a=normal(rng, *((k, m) if transpose_a else (m, k))),
+                b=normal(rng, *((n, k) if transpose_b else (k, n))),
             ),
             lambda a, b: (a.T if transpose_a else a) @ (b.T if transpose_b else b),
         )
@@ -232,7 +248,10 @@ def make_torch():
             )
 
         tensors = until_smooth(
-            (5, seed), draw, (lambda **t: F.relu(normalise(**t))) if relu else normalise, normalise if relu else None
+            (5, seed),
+            draw,
+            (lambda **t: F.relu(normalise(**t))) if relu else normalise,
+            normalise if relu else None,
         )
         tensors["running_mean"], tensors["running_var"] = tensors.pop("mean"), tensors.pop("var")
         tensors.pop("grad_mean", None), tensors.pop("grad_var", None)  # statistics take no gradient
@@ -268,7 +287,9 @@ def make_torch():
             lambda rng: dict(x=np.maximum(normal(rng, n, c, h, w), 0) if ties else normal(rng, n, c, h, w)),
             lambda x: F.max_pool2d(x, kernel, stride, padding),
         )
-        golden.case(dict(op="max_pool2d", kernel=kernel, stride=stride, padding=padding, ties=ties), **tensors)
+        golden.case(
+            dict(op="max_pool2d", kernel=kernel, stride=stride, padding=padding, ties=ties), **tensors
+        )
     for seed, (n, c, h, w, kernel, stride, padding, count_include_pad) in enumerate(
         [
             (2, 3, 8, 8, 2, 2, 0, True),
@@ -284,30 +305,56 @@ def make_torch():
             lambda x: F.avg_pool2d(x, kernel, stride, padding, count_include_pad=count_include_pad),
         )
         golden.case(
-            dict(op="avg_pool2d", kernel=kernel, stride=stride, padding=padding, count_include_pad=count_include_pad),
+            dict(
+                op="avg_pool2d",
+                kernel=kernel,
+                stride=stride,
+                padding=padding,
+                count_include_pad=count_include_pad,
+            ),
             **tensors,
         )
     for seed, shape in enumerate([(2, 3, 5, 7), (3, 17, 2, 2), (2, 32, 1, 1), (1, 8, 7, 7)]):
-        tensors = until_smooth((8, seed), lambda rng: dict(x=normal(rng, *shape)), lambda x: x.mean(dim=(2, 3)))
+        tensors = until_smooth(
+            (8, seed), lambda rng: dict(x=normal(rng, *shape)), lambda x: x.mean(dim=(2, 3))
+        )
         golden.case(dict(op="global_avg_pool"), **tensors)
     golden.write()
 
-    golden = Golden("ops/upsample.safetensors", "torch.nn.functional.interpolate, mode nearest, integer scale")
+    golden = Golden(
+        "ops/upsample.safetensors", "torch.nn.functional.interpolate, mode nearest, integer scale"
+    )
     for seed, (shape, scale) in enumerate(
-        [((2, 3, 4, 5), 2), ((1, 32, 3, 3), 2), ((1, 17, 2, 3), 3), ((2, 8, 1, 1), 2), ((1, 5, 5, 1), 3), ((1, 2, 3, 4), 1)]
+        [
+            ((2, 3, 4, 5), 2),
+            ((1, 32, 3, 3), 2),
+            ((1, 17, 2, 3), 3),
+            ((2, 8, 1, 1), 2),
+            ((1, 5, 5, 1), 3),
+            ((1, 2, 3, 4), 1),
+        ]
     ):
         tensors = until_smooth(
-            (9, seed), lambda rng: dict(x=normal(rng, *shape)), lambda x: F.interpolate(x, scale_factor=scale, mode="nearest")
+            (9, seed),
+            lambda rng: dict(x=normal(rng, *shape)),
+            lambda x: F.interpolate(x, scale_factor=scale, mode="nearest"),
         )
         golden.case(dict(scale=scale), **tensors)
     golden.write()
 
     # ---- elementwise
-    golden = Golden("ops/activation.safetensors", "op = relu sigmoid tanh exp log sqrt gelu | softmax log_softmax over dim")
-    functions = dict(relu=F.relu, sigmoid=torch.sigmoid, tanh=torch.tanh, exp=torch.exp, log=torch.log, sqrt=torch.sqrt)
+    golden = Golden(
+        "ops/activation.safetensors",
+        "op = relu sigmoid tanh exp log sqrt gelu | softmax log_softmax over dim",
+    )
+    functions = dict(
+        relu=F.relu, sigmoid=torch.sigmoid, tanh=torch.tanh, exp=torch.exp, log=torch.log, sqrt=torch.sqrt
+    )
     functions["gelu"] = F.gelu  # the exact form, with erf
     extremes = np.array([-100, -88, -50, -20, -10, -1e-3, 1e-3, 10, 20, 50, 80, 100], np.float32)
-    for seed, (op, shape) in enumerate((op, shape) for op in functions for shape in [(2, 3, 5, 7), (13,), (12,)]):
+    for seed, (op, shape) in enumerate(
+        (op, shape) for op in functions for shape in [(2, 3, 5, 7), (13,), (12,)]
+    ):
 
         def draw(rng):
             x = extremes if shape == (12,) else normal(rng, *shape, scale=2.0)
@@ -315,7 +362,12 @@ def make_torch():
                 x = np.abs(x) + np.float32(1e-6 if shape != (13,) else 1e-3)
             return dict(x=np.minimum(x, 85) if op == "exp" else x)
 
-        golden.case(dict(op=op), **until_smooth((10, seed), draw, lambda x: functions[op](x), (lambda x: x) if op == "relu" else None))
+        golden.case(
+            dict(op=op),
+            **until_smooth(
+                (10, seed), draw, lambda x: functions[op](x), (lambda x: x) if op == "relu" else None
+            ),
+        )
     for seed, (op, shape, dim, scale) in enumerate(
         (op, *rest)
         for op in ("softmax", "log_softmax")
@@ -360,7 +412,9 @@ def make_torch():
         golden.case(dict(op=op), **until_smooth((12, seed), draw, lambda a, b: getattr(torch, op)(a, b)))
     golden.write()
 
-    golden = Golden("ops/reduce.safetensors", "op = sum mean, over dims (comma-separated; empty = all), keepdim or not")
+    golden = Golden(
+        "ops/reduce.safetensors", "op = sum mean, over dims (comma-separated; empty = all), keepdim or not"
+    )
     for seed, (op, shape, dims, keepdim) in enumerate(
         (op, *rest)
         for op in ("sum", "mean")
@@ -385,31 +439,47 @@ def make_torch():
         golden.case(dict(op=op, dims=dims, keepdim=keepdim), **tensors)
     golden.write()
 
-    golden = Golden("ops/shape.safetensors", "op = reshape (shape) | permute (dims) | concat of a and b along dim | slice")
+    golden = Golden(
+        "ops/shape.safetensors", "op = reshape (shape) | permute (dims) | concat of a and b along dim | slice"
+    )
     for seed, (x, to) in enumerate([((2, 3, 4), [6, 4]), ((2, 3, 5, 7), [2, 105]), ((12,), [3, 1, 4])]):
         golden.case(
             dict(op="reshape", shape=to),
             **until_smooth((14, seed), lambda rng: dict(x=normal(rng, *x)), lambda x: x.reshape(to)),
         )
     for seed, (x, dims) in enumerate(
-        [((3, 5), [1, 0]), ((2, 3, 5, 4), [0, 2, 3, 1]), ((2, 5, 4, 3), [0, 3, 1, 2]), ((2, 3, 4), [2, 0, 1]), ((1, 7), [1, 0])]
+        [
+            ((3, 5), [1, 0]),
+            ((2, 3, 5, 4), [0, 2, 3, 1]),
+            ((2, 5, 4, 3), [0, 3, 1, 2]),
+            ((2, 3, 4), [2, 0, 1]),
+            ((1, 7), [1, 0]),
+        ]
     ):
         golden.case(
             dict(op="permute", dims=dims),
             **until_smooth((15, seed), lambda rng: dict(x=normal(rng, *x)), lambda x: x.permute(dims)),
         )
-    for seed, (a, b, dim) in enumerate([((2, 3), (2, 5), 1), ((2, 3), (4, 3), 0), ((2, 3, 4, 5), (2, 1, 4, 5), 1)]):
+    for seed, (a, b, dim) in enumerate(
+        [((2, 3), (2, 5), 1), ((2, 3), (4, 3), 0), ((2, 3, 4, 5), (2, 1, 4, 5), 1)]
+    ):
         golden.case(
             dict(op="concat", dim=dim),
             **until_smooth(
-                (16, seed), lambda rng: dict(a=normal(rng, *a), b=normal(rng, *b)), lambda a, b: torch.cat([a, b], dim)
+                (16, seed),
+                lambda rng: dict(a=normal(rng, *a), b=normal(rng, *b)),
+                lambda a, b: torch.cat([a, b], dim),
             ),
         )
-    for seed, (x, dim, start, stop) in enumerate([((5, 7), 0, 1, 4), ((5, 7), 1, 2, 7), ((2, 8, 3, 3), 1, 0, 1)]):
+    for seed, (x, dim, start, stop) in enumerate(
+        [((5, 7), 0, 1, 4), ((5, 7), 1, 2, 7), ((2, 8, 3, 3), 1, 0, 1)]
+    ):
         golden.case(
             dict(op="slice", dim=dim, start=start, stop=stop),
             **until_smooth(
-                (17, seed), lambda rng: dict(x=normal(rng, *x)), lambda x: torch.narrow(x, dim, start, stop - start)
+                (17, seed),
+                lambda rng: dict(x=normal(rng, *x)),
+                lambda x: torch.narrow(x, dim, start, stop - start),
             ),
         )
     golden.write()
@@ -428,7 +498,9 @@ def make_torch():
         y.backward()
         golden.case(parameters, x=x, y=y.detach().numpy(), grad_x=held.grad.numpy(), **others)
 
-    for seed, (shape, scale) in enumerate([((4, 24), 1.0), ((7, 5), 4.0), ((3, 17), 100.0), ((1, 1), 1.0), ((2, 3, 4, 5), 2.0)]):
+    for seed, (shape, scale) in enumerate(
+        [((4, 24), 1.0), ((7, 5), 4.0), ((3, 17), 100.0), ((1, 1), 1.0), ((2, 3, 4, 5), 2.0)]
+    ):
         rng = np.random.default_rng((18, seed))
         x, target = normal(rng, *shape, scale=scale), (rng.random(shape) < 0.3).astype(np.float32)
         if len(shape) == 4:
@@ -450,7 +522,12 @@ def make_torch():
     for seed, shape in enumerate([(4, 6), (2, 3, 4, 5)]):
         rng = np.random.default_rng((19, seed))
         x, target = rng.uniform(0.02, 0.98, shape).astype(np.float32), rng.random(shape).astype(np.float32)
-        loss_case(dict(op="bce"), lambda x: F.binary_cross_entropy(x, torch.from_numpy(target).double()), x, target=target)
+        loss_case(
+            dict(op="bce"),
+            lambda x: F.binary_cross_entropy(x, torch.from_numpy(target).double()),
+            x,
+            target=target,
+        )
     for seed, (n, c, scale, weighted, smoothing, soft, reduction) in enumerate(
         [
             (8, 6, 1.0, False, 0.0, False, "weighted_mean"),
@@ -489,7 +566,9 @@ def make_torch():
     for seed, shape in enumerate([(3, 5), (2, 3, 4, 5), (1,)]):
         rng = np.random.default_rng((21, seed))
         x, target = normal(rng, *shape), normal(rng, *shape)
-        loss_case(dict(op="mse"), lambda x: F.mse_loss(x, torch.from_numpy(target).double()), x, target=target)
+        loss_case(
+            dict(op="mse"), lambda x: F.mse_loss(x, torch.from_numpy(target).double()), x, target=target
+        )
     golden.write()
 
     # ---- optimisers
@@ -525,7 +604,8 @@ def make_torch():
 
 
 def optimiser_gradients(rng, steps=10):
-    """Ten gradients of a 5 x 7 weight: shrinking (so that AMSGrad differs from Adam), with zeros, tiny and large ones."""
+    """Ten gradients of a 5 x 7 weight: shrinking (so that AMSGrad differs from Adam), with zeros, tiny and
+    large ones."""
     grads = normal(rng, steps, 5, 7) * np.linspace(2, 0.05, steps, dtype=np.float32).reshape(-1, 1, 1)
     grads[:, 0, 0] = 0
     grads[:, 0, 1] *= np.float32(1e-6)
@@ -534,7 +614,8 @@ def optimiser_gradients(rng, steps=10):
     return grads
 
 
-# ------------------------------------------------------------------------------------------------------------ Keras
+# ------------------------------------------------------------------------------------------------------------
+# Keras
 
 
 def make_keras():
@@ -551,8 +632,8 @@ def make_keras():
         return np.transpose(kernel, (3, 2, 0, 1))
 
     def run(layer, shape, rng, training=False, scale=1.0):
-        """Builds a float64 Keras layer on a float32 NHWC input; returns x, y, grad_y, grad_x (NHWC) and the gradients
-        of its trainable weights."""
+        """Builds a float64 Keras layer on a float32 NHWC input; returns x, y, grad_y, grad_x (NHWC) and the
+        gradients of its trainable weights."""
         x = normal(rng, *shape, scale=scale)
         held = tf.constant(x, dtype=tf.float64)
         layer.build(shape)
@@ -598,7 +679,9 @@ def make_keras():
         )  # fmt: skip
     layer = keras.layers.Dense(5, **options)
     x, y, grad_y, grad_x, (w, b), (grad_w, grad_b) = run(layer, (4, 13), np.random.default_rng(31))
-    golden.case(dict(op="Dense"), x=x, w=w.T, b=b, y=y, grad_y=grad_y, grad_x=grad_x, grad_w=grad_w.T, grad_b=grad_b)
+    golden.case(
+        dict(op="Dense"), x=x, w=w.T, b=b, y=y, grad_y=grad_y, grad_x=grad_x, grad_w=grad_w.T, grad_b=grad_b
+    )
     for seed, (layer, shape) in enumerate(
         [
             (keras.layers.MaxPooling2D(2, padding="same", **options), (2, 8, 6, 3)),
@@ -608,8 +691,12 @@ def make_keras():
         ]
     ):
         x, y, grad_y, grad_x, _, _ = run(layer, shape, np.random.default_rng((32, seed)))
-        golden.case(dict(op=type(layer).__name__), x=nchw(x), y=nchw(y), grad_y=nchw(grad_y), grad_x=nchw(grad_x))
-    for seed, (shape, training) in enumerate([((4, 3, 5, 8), True), ((4, 3, 5, 8), False), ((2, 2, 2, 17), True)]):
+        golden.case(
+            dict(op=type(layer).__name__), x=nchw(x), y=nchw(y), grad_y=nchw(grad_y), grad_x=nchw(grad_x)
+        )
+    for seed, (shape, training) in enumerate(
+        [((4, 3, 5, 8), True), ((4, 3, 5, 8), False), ((2, 2, 2, 17), True)]
+    ):
         layer = keras.layers.BatchNormalization(momentum=0.99, epsilon=1.001e-5, **options)
         x, y, grad_y, grad_x, (gamma, beta, mean, var), (grad_gamma, grad_beta) = run(
             layer, shape, np.random.default_rng((33, seed)), training, scale=2.0
@@ -642,12 +729,18 @@ def make_keras():
         "w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + eps); lr = initial_lr decay_rate^(step / decay_steps)",
     )
     keras.config.set_floatx("float64")
-    for seed, (initial_lr, steps_per_epoch, scale) in enumerate([(1e-5, 3, 1e-4), (1e-2, 1, 1.0), (1e-3, 0, 1.0)]):
+    for seed, (initial_lr, steps_per_epoch, scale) in enumerate(
+        [(1e-5, 3, 1e-4), (1e-2, 1, 1.0), (1e-3, 0, 1.0)]
+    ):
         rng = np.random.default_rng((34, seed))
         w0, grads = normal(rng, 5, 7, scale=scale), optimiser_gradients(rng)
         w = keras.Variable(w0.astype(np.float64), dtype="float64")
         decay_steps = 10 * steps_per_epoch
-        schedule = keras.optimizers.schedules.ExponentialDecay(initial_lr, decay_steps, 0.95) if decay_steps else initial_lr
+        schedule = (
+            keras.optimizers.schedules.ExponentialDecay(initial_lr, decay_steps, 0.95)
+            if decay_steps
+            else initial_lr
+        )
         optimiser = keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
         expected, m, v = w0.astype(np.float64), 0.0, 0.0
         after, formula, rates = [], [], []
@@ -657,7 +750,9 @@ def make_keras():
             m, v, t = 0.9 * m + 0.1 * grad, 0.999 * v + 0.001 * grad**2, step + 1
             expected = expected - rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-7)
             if not np.allclose(w.numpy() - w0, expected - w0, rtol=1e-4, atol=1e-3 * rate):
-                raise SystemExit(f"Keras' Adam is not the documented formula: {np.abs(w.numpy() - expected).max()}")
+                raise SystemExit(
+                    f"Keras' Adam is not the documented formula: {np.abs(w.numpy() - expected).max()}"
+                )
             after.append(w.numpy().copy())
             formula.append(expected)
             rates.append(rate)
@@ -676,7 +771,11 @@ def check_keras():
     tensors, metadata = read(DATA / "ops" / "keras.safetensors")
     for index in range(int(metadata["cases"])):
         name = f"case{index}"
-        t = {k.split("/")[1]: torch.from_numpy(v.copy()) for k, v in tensors.items() if k.startswith(name + "/")}
+        t = {
+            k.split("/")[1]: torch.from_numpy(v.copy())
+            for k, v in tensors.items()
+            if k.startswith(name + "/")
+        }
         p = {k.split(".", 1)[1]: v for k, v in metadata.items() if k.startswith(name + ".")}
         for key in ("x", "w", "b", "gamma", "beta"):
             if key in t:

@@ -2,16 +2,16 @@
 
 J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
-A stream is named by (seed, stream), both 64-bit: the key is (seed lo, seed hi) and the counter is
-(index lo, index hi, stream lo, stream hi), so that any element of any stream can be had by itself, in any order,
-on any device. What the rest of kfer draws from the words of a stream is defined here once:
+A stream is named by (seed, stream), both 64-bit: the key is (seed lo, seed hi) and the counter is (index lo,
+index hi, stream lo, stream hi), so that any element of any stream can be had by itself, in any order, on any
+device. What the rest of kfer draws from the words of a stream is defined here once:
 
 - uniform float i is word (i % 4) of counter i / 4: (word >> 8) * 2^-24, in [0, 1);
-- dropout element i, counted in channels-last order, uses half-word (i % 8) of counter i / 8, where half-word 2k is
-  the low and 2k + 1 the high half of word k; it is kept if the half-word is at least round(p * 65536).
+- dropout element i, counted in channels-last order, uses half-word (i % 8) of counter i / 8, where half-word
+  2k is the low and 2k + 1 the high half of word k; it is kept if the half-word is at least round(p * 65536).
 
     python3 tools/philox.py          checks the published test vectors
-    python3 tools/philox.py write    and makes tests/data/ops/philox.safetensors: words, uniform floats, dropout masks
+    python3 tools/philox.py write    and makes tests/data/ops/philox.safetensors: words, uniforms, dropout masks
 """
 
 import sys
@@ -56,8 +56,8 @@ def uniform(seed, stream, shape):
 
 
 def dropout_keep(seed, stream, shape, p):
-    """Boolean keep mask of a dropout over a tensor of this logical shape: (N, C, H, W), drawn in (N, H, W, C) order,
-    or any other rank, drawn in row-major order."""
+    """Boolean keep mask of a dropout over a tensor of this logical shape: (N, C, H, W), drawn in (N, H, W, C)
+    order, or any other rank, drawn in row-major order."""
     n = int(np.prod(shape))
     w = words(seed, stream, (n + 7) // 8).astype("<u4").reshape(-1).view("<u2")[:n]
     keep = w >= int(round(p * 65536))
@@ -93,11 +93,23 @@ def check():
 def write():
     from golden import Golden
 
-    golden = Golden("ops/philox.safetensors", "Philox4x32-10: op = words | uniform | dropout_keep (NCHW, drawn in NHWC)")
+    golden = Golden(
+        "ops/philox.safetensors", "Philox4x32-10: op = words | uniform | dropout_keep (NCHW, drawn in NHWC)"
+    )
     for counter, key, result in TEST_VECTORS:
-        golden.case(dict(op="philox4x32"), counter=np.array(counter), key=np.array(key), words=np.array(result))
-    for seed, stream, first in [(0, 0, 0), (46, 3, 0), (2**64 - 1, 2**63 + 5, 7), (1000, 19, 2**32 - 2), (1, 2**32, 2**40)]:
-        golden.case(dict(op="words", seed=seed, stream=stream, first=first), words=words(seed, stream, 4, first))
+        golden.case(
+            dict(op="philox4x32"), counter=np.array(counter), key=np.array(key), words=np.array(result)
+        )
+    for seed, stream, first in [
+        (0, 0, 0),
+        (46, 3, 0),
+        (2**64 - 1, 2**63 + 5, 7),
+        (1000, 19, 2**32 - 2),
+        (1, 2**32, 2**40),
+    ]:
+        golden.case(
+            dict(op="words", seed=seed, stream=stream, first=first), words=words(seed, stream, 4, first)
+        )
     for seed, stream, shape in [(46, 0, (2, 3, 5)), (1000, 1, (17,)), (2000, 2**33 + 1, (1,))]:
         golden.case(dict(op="uniform", seed=seed, stream=stream), y=uniform(seed, stream, shape))
     for seed, stream, shape, p in [
@@ -108,7 +120,9 @@ def write():
         (1, 1, (4, 5), 0.0),
         (1, 1, (4, 5), 1.0),
     ]:
-        golden.case(dict(op="dropout_keep", seed=seed, stream=stream, p=p), keep=dropout_keep(seed, stream, shape, p))
+        golden.case(
+            dict(op="dropout_keep", seed=seed, stream=stream, p=p), keep=dropout_keep(seed, stream, shape, p)
+        )
     golden.write()
 
 

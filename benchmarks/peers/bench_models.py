@@ -1,19 +1,26 @@
-"""The work of benchmarks/models, done by PyTorch: training steps and inference of the K-drama models on the CPU.
+"""The work of benchmarks/models, done by PyTorch: training steps and inference of the K-drama models on the
+CPU.
 
     python3 benchmarks/peers/bench_models.py [--best] [--threads 2] [--seconds 8] [--only resnet50] [--compile]
 
-Prints one JSON object a line. A training step is forward, binary cross-entropy with logits, backward, Adam step; an
-inference is a forward pass in evaluation mode without autograd. Each measurement runs in a process of its own, so that
-peak_mb is its own peak resident memory, PyTorch itself included. PyTorch is given its best:
+Prints one JSON object a line. A training step is forward, binary cross-entropy with logits, backward, Adam
+step; an inference is a forward pass in evaluation mode without autograd. Each measurement runs in a process
+of its own, so that peak_mb is its own peak resident memory, PyTorch itself included. PyTorch is given its
+best:
 
-- both memory formats (`--best` keeps the faster), fused or foreach Adam, in-place ReLU, gradients set to None, denormals
-  flushed; inference eager and as a frozen, inference-optimised TorchScript module, and torch.compile where asked;
-- malloc keeps freed memory (MALLOC_MMAP_MAX_, MALLOC_TRIM_THRESHOLD_): without that page faults cost it dearly;
-- Debian's PyTorch does its matrix products with whatever libblas.so.3 points to. Reference BLAS is many times slower
-  and the pthread build of OpenBLAS fights OpenMP for the cores: install libopenblas0-openmp (`blas_gflops` tells).
+- both memory formats (`--best` keeps the faster), fused or foreach Adam, in-place ReLU, gradients set to
+  None, denormals flushed; inference eager and as a frozen, inference-optimised TorchScript module, and
+  torch.compile where asked;
+- malloc keeps freed memory (MALLOC_MMAP_MAX_, MALLOC_TRIM_THRESHOLD_): without that page faults cost it
+  dearly;
+- Debian's PyTorch does its matrix products, and the transposed convolutions on them, with whatever
+  libblas.so.3 points to. Reference BLAS uses one core and makes the autoencoder's step 4 times slower
+  (processor time on one thread 1020 ms, 230 ms with OpenBLAS), and the pthread build of OpenBLAS fights OpenMP
+  for the cores: `apt-get install libopenblas0-openmp` selects the right one. `blas_gflops` tells which it is.
 
-quiet_runs are those in which other processes took less than 6 % of a core. The median is over them if there are at least
-five, else over all runs, and then it says more about the machine's other work: read the minimum.
+quiet_runs are those in which other processes took less than 6 % of a core. The median is over them if there
+are at least five, else over all runs, and then it says more about the machine's other work: read the minimum,
+or, with --threads 1, cpu_ms, the least processor time of a run.
 """
 
 import argparse
@@ -48,8 +55,12 @@ CLASSES = 24
 
 
 def options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--best", action="store_true", help="keep the fastest format and variant of each bench")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--best", action="store_true", help="keep the fastest format and variant of each bench"
+    )
     parser.add_argument("--compile", action="store_true", help="also measure torch.compile")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=8, help="time for each measurement, after warm-up")
@@ -129,14 +140,13 @@ def measure(bench, memory_format, variant, threads, seconds):
 
     for _ in range(3):
         run()
-    times, others, cpu, start = [], [], time.process_time(), time.perf_counter()
+    times, owns, others, start = [], [], [], time.perf_counter()
     while len(times) < 5 or time.perf_counter() - start < seconds:
         busy, own, begin = busy_seconds(), time.process_time(), time.perf_counter()
         run()
         times.append(time.perf_counter() - begin)
-        others.append((busy_seconds() - busy - (time.process_time() - own)) / times[-1])
-    wall = time.perf_counter() - start
-    cpu = time.process_time() - cpu
+        owns.append(time.process_time() - own)
+        others.append((busy_seconds() - busy - owns[-1]) / times[-1])
     # /proc/stat counts in hundredths of a second, hence the allowance
     quiet = [t for t, other in zip(times, others) if other < 0.06 + 0.01 / t]
     return {
@@ -148,7 +158,8 @@ def measure(bench, memory_format, variant, threads, seconds):
         "min_ms": round(min(times) * 1e3, 2),
         "runs": len(times),
         "quiet_runs": len(quiet),
-        "cpu_per_wall": round(cpu / wall, 2),
+        "cpu_ms": round(min(owns) * 1e3, 2),
+        "cpu_per_wall": round(sum(owns) / sum(times), 2),
         "threads": torch.get_num_threads(),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
