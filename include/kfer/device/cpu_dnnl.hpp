@@ -9,9 +9,10 @@
 #include <optional>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "kfer/device/cpu.hpp"
-#include "kfer/tensor/tensor.hpp"
+#include "kfer/core/layout.hpp"
 
 namespace kfer::onednn {
 

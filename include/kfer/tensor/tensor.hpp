@@ -16,7 +16,7 @@
 #include "kfer/core/shape.hpp"
 #include "kfer/device/device.hpp"
 #include "kfer/fwd.hpp"
-#include "kfer/tensor/layout.hpp"
+#include "kfer/core/layout.hpp"
 
 namespace kfer {
 
