@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstring>
+#include <numeric>
 
 #include "kfer/core/simd.hpp"
 #include "kfer/device/cpu.hpp"
@@ -62,6 +63,29 @@ void transpose_planes(const T* from, T* to, std::int64_t outer, std::int64_t row
   });
 }
 
+/// Between two orders with several lanes (NHWC and blocked ones): runs of the smaller number of lanes move whole.
+template <class T>
+void regroup_lanes(const T* from, const Planes& a, T* to, const Planes& b) {
+  const std::int64_t run = std::gcd(a.lanes, b.lanes), pixels = a.pixels;
+  const auto at = [=](const Planes& p, std::int64_t image, std::int64_t channel) {
+    return (image * p.blocks + channel / p.lanes) * p.plane() + channel % p.lanes;
+  };
+  parallel_for(a.images, [&](std::int64_t image) {
+    constexpr std::int64_t piece = 64;  // pixels at a time, so that the lines of all runs stay in the cache
+    for (std::int64_t p0 = 0; p0 < pixels; p0 += piece)
+      for (std::int64_t c = 0; c < a.channels(); c += run) {
+        const T* src = from + at(a, image, c);
+        T* dst = to + at(b, image, c);
+        for (std::int64_t p = p0; p < std::min(pixels, p0 + piece); ++p) {
+          if (run == simd_width)
+            std::memcpy(dst + p * b.lanes, src + p * a.lanes, simd_width * sizeof(T));
+          else
+            std::memcpy(dst + p * b.lanes, src + p * a.lanes, static_cast<std::size_t>(run) * sizeof(T));
+        }
+      }
+  });
+}
+
 }  // namespace detail
 
 template <Element T>
@@ -74,6 +98,7 @@ struct relayout_impl<T, Cpu> {
       const auto a = detail::Planes::of(shape, from.layout()), b = detail::Planes::of(shape, to.layout());
       if (b.lanes == 1) return detail::transpose_planes(src, dst, a.images * a.blocks, a.pixels, a.lanes);
       if (a.lanes == 1) return detail::transpose_planes(src, dst, b.images * b.blocks, b.lanes, b.pixels);
+      return detail::regroup_lanes(src, a, dst, b);
     }
     // Any layout to any other: walk the destination in its own order.
     const auto walk = outer_strides(shape, from.layout());

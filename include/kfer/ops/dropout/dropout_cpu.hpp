@@ -1,6 +1,7 @@
 // Dropout on the Cpu: vectors of counters, in any memory order, without a stored mask.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "kfer/core/philox_simd.hpp"
@@ -11,8 +12,8 @@ namespace kfer {
 namespace detail {
 
 /// Draws the numbers of every element of activations that lie in memory as `planes` say and calls
-/// `visit(position, numbers, count)`: the elements [position, position + count) in memory are kept where
-/// numbers[i] >= threshold. In parallel over pieces of images.
+/// `visit(position, rows, count, numbers, step)`: element i of row r, at position + r * count + i in memory, is kept
+/// where numbers[r * step + i] >= threshold. In parallel over pieces of images.
 template <class Visit>
 void for_each_dropout_run(const Planes& planes, const DropoutMask& mask, const Visit& visit) {
   const std::int64_t channels = planes.channels(), lanes = planes.lanes;
@@ -30,35 +31,44 @@ void for_each_dropout_run(const Planes& planes, const DropoutMask& mask, const V
       philox_fill_halves(mask.random, static_cast<std::uint64_t>(first / 8), (last + 7) / 8 - first / 8, room.data());
       const std::uint16_t* numbers = room.data() + first % 8;
       if (lanes == channels) {
-        visit(first, numbers, last - first);
+        visit(first, std::int64_t{1}, last - first, numbers, std::int64_t{0});
         continue;
       }
       for (std::int64_t b = 0; b < planes.blocks; ++b) {
         const std::int64_t position = ((image * planes.blocks + b) * planes.pixels + p0) * lanes;
-        for (std::int64_t p = 0; p < p1 - p0; ++p) visit(position + p * lanes, numbers + p * channels + b * lanes, lanes);
+        visit(position, p1 - p0, lanes, numbers + b * lanes, channels);
       }
     }
   });
 }
 
-/// out[i] = x[i] (or max(0, x[i])) * scale where numbers[i] >= threshold, else 0.
-[[gnu::always_inline]] inline void dropout_run(const float* x, float* out, const std::uint16_t* numbers,
-                                               std::int64_t count, bool relu, std::uint32_t threshold, float scale) {
+/// out = x (or max(0, x)) * scale where numbers >= threshold, else 0, for rows as `for_each_dropout_run` describes them.
+inline void dropout_rows(const float* x, float* out, std::int64_t rows, std::int64_t count, const std::uint16_t* numbers,
+                         std::int64_t step, bool relu, const DropoutMask& mask) {
   constexpr int W = simd_width;
   using halves [[gnu::vector_size(W * sizeof(std::uint16_t))]] = std::uint16_t;
-  const simd_f32<W> zero{};
-  std::int64_t i = 0;
-  for (; i + W <= count; i += W) {
-    simd_f32<W> v = simd_load<W>(x + i);
-    if (relu) v = v < zero ? zero : v;
+  const simd_f32<W> zero{}, floor = relu ? zero : simd_fill<W>(-std::numeric_limits<float>::infinity());
+  const std::uint32_t threshold = mask.threshold();
+  const float scale = mask.scale();
+  const auto vector = [=](std::int64_t at, const std::uint16_t* number) {
+    simd_f32<W> v = simd_load<W>(x + at);
+    v = v < floor ? floor : v;  // a NaN passes
     halves h;
-    std::memcpy(&h, numbers + i, sizeof h);
+    std::memcpy(&h, number, sizeof h);
     const simd_i32<W> keep = __builtin_convertvector(h, simd_i32<W>) >= static_cast<std::int32_t>(threshold);
-    simd_store<W>(out + i, simd_select<W>(keep, v * scale, zero));
+    simd_store<W>(out + at, simd_select<W>(keep, v * scale, zero));
+  };
+  if (count == W) {
+    for (std::int64_t r = 0; r < rows; ++r) vector(r * W, numbers + r * step);
+    return;
   }
-  for (; i < count; ++i) {
-    const float v = relu && x[i] < 0 ? 0.0f : x[i];
-    out[i] = numbers[i] >= threshold ? v * scale : 0.0f;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    std::int64_t i = 0;
+    for (; i + W <= count; i += W) vector(r * count + i, numbers + r * step + i);
+    for (; i < count; ++i) {
+      const float v = x[r * count + i];
+      out[r * count + i] = numbers[r * step + i] >= threshold ? (relu && v < 0 ? 0.0f : v) * scale : 0.0f;
+    }
   }
 }
 
@@ -66,10 +76,9 @@ void for_each_dropout_run(const Planes& planes, const DropoutMask& mask, const V
 
 /// Drops elements of activations at `data`, which lie in memory as `planes` say, in place.
 inline void dropout_apply(float* data, const detail::Planes& planes, const DropoutMask& mask) {
-  const std::uint32_t threshold = mask.threshold();
-  const float scale = mask.scale();
-  detail::for_each_dropout_run(planes, mask, [=](std::int64_t at, const std::uint16_t* numbers, std::int64_t count) {
-    detail::dropout_run(data + at, data + at, numbers, count, false, threshold, scale);
+  detail::for_each_dropout_run(planes, mask, [&](std::int64_t at, std::int64_t rows, std::int64_t count,
+                                                 const std::uint16_t* numbers, std::int64_t step) {
+    detail::dropout_rows(data + at, data + at, rows, count, numbers, step, false, mask);
   });
 }
 
@@ -91,12 +100,11 @@ struct dropout_impl<float, Cpu> {
   static Tensor<float, Cpu> forward(const Tensor<float, Cpu>& input, const DropoutMask& mask, bool relu) {
     const auto [x, planes] = view(input);
     Tensor<float, Cpu> y(x.shape(), x.layout());
-    const std::uint32_t threshold = mask.threshold();
-    const float scale = mask.scale();
     const float* in = x.data();
     float* out = y.mutable_data();
-    detail::for_each_dropout_run(planes, mask, [=](std::int64_t at, const std::uint16_t* numbers, std::int64_t count) {
-      detail::dropout_run(in + at, out + at, numbers, count, relu, threshold, scale);
+    detail::for_each_dropout_run(planes, mask, [&](std::int64_t at, std::int64_t rows, std::int64_t count,
+                                                   const std::uint16_t* numbers, std::int64_t step) {
+      detail::dropout_rows(in + at, out + at, rows, count, numbers, step, relu, mask);
     });
     return y;
   }

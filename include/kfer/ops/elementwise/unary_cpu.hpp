@@ -1,6 +1,7 @@
 // Elementwise operations of one tensor on the Cpu, and the sum of gradients.
 #pragma once
 
+#include "kfer/core/simd_math.hpp"
 #include "kfer/ops/elementwise/unary.hpp"
 #include "kfer/tensor/relayout.hpp"
 
@@ -8,6 +9,50 @@ namespace kfer {
 namespace detail {
 /// Elements a thread takes at a time: large enough to hide its start, a multiple of every vector width.
 inline constexpr std::int64_t elementwise_grain = 16384;
+
+/// Functors whose value on floats has a vector form, which compilers do not find by themselves.
+template <class F>
+struct VectorForm {
+  static constexpr bool exists = false;
+};
+template <>
+struct VectorForm<SigmoidFunctor> {
+  static constexpr bool exists = true;
+  template <int W>
+  [[gnu::always_inline]] static simd_f32<W> value(simd_f32<W> x) {
+    return simd_sigmoid<W>(x);
+  }
+};
+template <>
+struct VectorForm<SiluFunctor> {
+  static constexpr bool exists = true;
+  template <int W>
+  [[gnu::always_inline]] static simd_f32<W> value(simd_f32<W> x) {
+    return x * simd_sigmoid<W>(x);
+  }
+};
+template <>
+struct VectorForm<ExpFunctor> {
+  static constexpr bool exists = true;
+  template <int W>
+  [[gnu::always_inline]] static simd_f32<W> value(simd_f32<W> x) {
+    return simd_exp<W>(x);
+  }
+};
+
+/// y[i] = form(x[i]) for i in [begin, end); the ragged end goes through a padded vector, so that an element's value
+/// does not depend on where it stands.
+template <class Form>
+void vector_map(const float* x, float* y, std::int64_t begin, std::int64_t end) {
+  constexpr int W = simd_width;
+  std::int64_t i = begin;
+  for (; i + W <= end; i += W) simd_store<W>(y + i, Form::template value<W>(simd_load<W>(x + i)));
+  if (i == end) return;
+  float rest[W] = {};
+  std::copy(x + i, x + end, rest);
+  simd_store<W>(rest, Form::template value<W>(simd_load<W>(rest)));
+  std::copy(rest, rest + (end - i), y + i);
+}
 }  // namespace detail
 
 template <class F, FloatingElement T>
@@ -19,8 +64,12 @@ struct unary_impl<F, T, Cpu> {
     T* y = out.mutable_data();
     parallel_ranges(x.storage_size(), detail::elementwise_grain,
                     [=](int, std::int64_t begin, std::int64_t end) {
+      if constexpr (std::is_same_v<T, float> && detail::VectorForm<F>::exists) {
+        detail::vector_map<detail::VectorForm<F>>(p, y, begin, end);
+      } else {
 #pragma omp simd
-                      for (std::int64_t i = begin; i < end; ++i) y[i] = f.value(p[i]);
+        for (std::int64_t i = begin; i < end; ++i) y[i] = f.value(p[i]);
+      }
                     });
     return out;
   }

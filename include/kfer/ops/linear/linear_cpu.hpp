@@ -14,7 +14,7 @@ struct linear_impl<float, Cpu> {
   static Tn forward(const LinearShape& s, const Tn& x, const Tn& w, const Tn* bias, const LinearOptions& options) {
     Tn y({s.batch, s.out});
     float* out = y.mutable_data();
-    cpu::gemm(false, true, s.batch, s.out, s.in, x.data(), s.in, w.data(), s.in, 0, out, s.out);
+    cpu::gemm(false, true, s.batch, s.out, s.in, x.data(), s.in, w.data(), s.in, out, s.out);
     if (bias || options.relu) {
       const float* b = bias ? bias->data() : nullptr;
       parallel_ranges(s.batch, std::max<std::int64_t>(1, 16384 / (s.out + 1)), [&](int, std::int64_t n0, std::int64_t n1) {
@@ -37,11 +37,11 @@ struct linear_impl<float, Cpu> {
     LinearGrads<float, Cpu> grads;
     if (wants.x) {
       grads.x = Tn({s.batch, s.in});
-      cpu::gemm(false, false, s.batch, s.in, s.out, dy.data(), s.out, w.data(), s.in, 0, grads.x.mutable_data(), s.in);
+      cpu::gemm(false, false, s.batch, s.in, s.out, dy.data(), s.out, w.data(), s.in, grads.x.mutable_data(), s.in);
     }
     if (wants.w) {
       grads.w = Tn({s.out, s.in});
-      cpu::gemm(true, false, s.out, s.in, s.batch, dy.data(), s.out, x.data(), s.in, 0, grads.w.mutable_data(), s.in);
+      cpu::gemm(true, false, s.out, s.in, s.batch, dy.data(), s.out, x.data(), s.in, grads.w.mutable_data(), s.in);
     }
     if (wants.bias) {
       grads.bias = zeros<float, Cpu>({s.out});

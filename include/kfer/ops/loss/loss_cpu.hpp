@@ -1,6 +1,7 @@
 // Losses on the Cpu. Sums are formed over fixed chunks and joined in order: the same bits at any number of threads.
 #pragma once
 
+#include "kfer/core/simd_math.hpp"
 #include "kfer/ops/loss/loss_reference.hpp"
 #include "kfer/tensor/relayout.hpp"
 
@@ -18,6 +19,30 @@ double chunked_sum(std::int64_t n, std::int64_t length, const Chunk& chunk) {
   double total = 0;
   for (const double s : sums) total += s;
   return total;
+}
+
+/// The whole vectors of a chunk of bce_with_logits without weights; returns where they end. `total` and `inside` are
+/// what the chunk's elements add up to and whether every target lies in [0, 1].
+inline std::int64_t bce_vectors(const float* x, const float* t, float* g, std::int64_t begin, std::int64_t end, float share,
+                                double& total, bool& inside) {
+  constexpr int W = simd_width;
+  const simd_f32<W> zero{}, one = simd_fill<W>(1);
+  simd_f32<W> sums[2] = {};
+  simd_i32<W> within = simd_i32<W>{} - 1;
+  std::int64_t i = begin;
+  for (; i + W <= end; i += W) {
+    const simd_f32<W> v = simd_load<W>(x + i), target = simd_load<W>(t + i);
+    const simd_f32<W> e = simd_exp<W>(v < zero ? v : -v);
+    sums[i / W & 1] += (v > zero ? v : zero) - v * target + simd_log1p_unit<W>(e);
+    within &= (target >= zero) & (target <= one);
+    if (g) simd_store<W>(g + i, ((v < zero ? e : one) / (e + 1.0f) - target) * share);
+  }
+  const simd_f32<W> sum = sums[0] + sums[1];
+  for (int l = 0; l < W; ++l) {
+    total += static_cast<double>(sum[l]);
+    inside &= within[l] != 0;
+  }
+  return i;
 }
 
 }  // namespace detail
@@ -68,7 +93,11 @@ struct loss_impl<T, Cpu> {
     const double sum = detail::chunked_sum(n, 4096, [&](std::int64_t begin, std::int64_t end) {
       double total = 0;
       bool inside = true;
-      for (std::int64_t i = begin; i < end; ++i) {
+      std::int64_t i = begin;
+      if constexpr (std::is_same_v<T, float>) {
+        if (!w) i = detail::bce_vectors(p, t, g, begin, end, share, total, inside);
+      }
+      for (; i < end; ++i) {
         const T weight = w ? w[i % classes] : T(1);
         inside &= t[i] >= T(0) && t[i] <= T(1);
         total += static_cast<double>(reference::bce_value(p[i], t[i], weight));

@@ -14,7 +14,7 @@ struct matmul_impl<float, Cpu> {
     const Tensor<float, Cpu> p = a.row_major(), q = b.row_major();
     Tensor<float, Cpu> y({m, n});
     cpu::gemm(o.transpose_a, o.transpose_b, m, n, k, p.data(), std::max<std::int64_t>(1, a.shape()[1]), q.data(),
-              std::max<std::int64_t>(1, b.shape()[1]), 0, y.mutable_data(), n);
+              std::max<std::int64_t>(1, b.shape()[1]), y.mutable_data(), n);
     return y;
   }
 };

@@ -91,28 +91,66 @@ template <int V, class Cell>
 void max_pool_planes_backward(const Pool2dShape& s, const Planes& planes, const float* dy, const Cell* cells, float* dx) {
   using vec = lanes_f32<V>;
   const std::int64_t lanes = planes.lanes;
+  const auto stride = static_cast<std::int32_t>(s.stride.width);
   std::vector<PoolRange> covering(static_cast<std::size_t>(s.width));
   for (std::int64_t w = 0; w < s.width; ++w)
     covering[static_cast<std::size_t>(w)] =
         covering_windows(w, s.kernel.width, s.stride.width, s.padding.width, s.out_width);
-  parallel_for(planes.images * planes.blocks * s.height, [&, lanes](std::int64_t r) {
+  parallel_for(planes.images * planes.blocks * s.height, [&, lanes, stride](std::int64_t r) {
     const std::int64_t h = r % s.height, plane = r / s.height * s.out_height * s.out_width;
     const PoolRange rows = covering_windows(h, s.kernel.height, s.stride.height, s.padding.height, s.out_height);
     for (std::int64_t w = 0; w < s.width; ++w) {
       const PoolRange columns = covering[static_cast<std::size_t>(w)];
       for (std::int64_t l = 0; l < lanes; l += V) {
         vec sum{};
-        for (std::int64_t i = rows.begin; i < rows.end; ++i)
-          for (std::int64_t j = columns.begin; j < columns.end; ++j) {
-            const std::int64_t at = (plane + i * s.out_width + j) * lanes + l;
-            const auto cell = static_cast<std::int32_t>((h + s.padding.height - i * s.stride.height) * s.kernel.width + w +
-                                                        s.padding.width - j * s.stride.width);
+        for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+          const std::int64_t first = (plane + i * s.out_width + columns.begin) * lanes + l;
+          auto cell = static_cast<std::int32_t>((h + s.padding.height - i * s.stride.height) * s.kernel.width + w +
+                                                s.padding.width - columns.begin * s.stride.width);
+          const std::int64_t count = columns.end - columns.begin;
+          for (std::int64_t j = 0; j < count; ++j) {
+            const std::int64_t at = first + j * lanes;
             sum += load_cells<V>(cells + at) == lanes_i32<V>{} + cell ? load_lanes<vec>(dy + at) : vec{};
+            cell -= stride;
           }
+        }
         store_lanes(dx + (r * s.width + w) * lanes + l, sum);
       }
     }
   });
+}
+
+/// Windows that do not overlap, of K x K cells: each is read once and spread over its cells.
+template <int V, int K, class Cell>
+void max_pool_tiles_backward(const Pool2dShape& s, const Planes& planes, const float* dy, const Cell* cells, float* dx) {
+  using vec = lanes_f32<V>;
+  const std::int64_t lanes = planes.lanes, row = s.width * lanes;
+  parallel_for(planes.images * planes.blocks * s.out_height, [=, &s](std::int64_t r) {
+    const std::int64_t i = r % s.out_height;
+    float* top = dx + (r / s.out_height * s.height + i * K) * row;
+    const float* d = dy + r * s.out_width * lanes;
+    const Cell* c = cells + r * s.out_width * lanes;
+    for (std::int64_t j = 0; j < s.out_width; ++j)
+      for (std::int64_t l = 0; l < lanes; l += V) {
+        const vec g = load_lanes<vec>(d + j * lanes + l);
+        const lanes_i32<V> cell = load_cells<V>(c + j * lanes + l);
+        for (int u = 0; u < K; ++u)
+          for (int v = 0; v < K; ++v)
+            store_lanes(top + u * row + (j * K + v) * lanes + l, vec(cell == lanes_i32<V>{} + (u * K + v) ? g : vec{}));
+      }
+    // What no window covers: columns on the right, rows at the bottom.
+    const std::int64_t covered = s.out_width * K * lanes, last = i + 1 == s.out_height ? s.height - i * K : K;
+    for (std::int64_t u = 0; u < K; ++u) std::fill(top + u * row + covered, top + (u + 1) * row, 0.0f);
+    for (std::int64_t u = K; u < last; ++u) std::fill_n(top + u * row, row, 0.0f);
+  });
+}
+
+template <int V, class Cell>
+void max_pool_backward_dispatch(const Pool2dShape& s, const Planes& planes, const float* dy, const Cell* cells, float* dx) {
+  if (s.kernel == Extent2d(2) && s.stride == Extent2d(2) && s.padding == Extent2d(0))
+    max_pool_tiles_backward<V, 2>(s, planes, dy, cells, dx);
+  else
+    max_pool_planes_backward<V>(s, planes, dy, cells, dx);
 }
 
 template <class Cell>
@@ -157,9 +195,9 @@ struct max_pool2d_impl<float, Cpu> {
     detail::with_lanes(planes.lanes, [&](auto width) {
       constexpr int V = width;
       if (narrow)
-        detail::max_pool_planes_backward<V>(s, planes, dy.data(), index.narrow.data(), d);
+        detail::max_pool_backward_dispatch<V>(s, planes, dy.data(), index.narrow.data(), d);
       else
-        detail::max_pool_planes_backward<V>(s, planes, dy.data(), index.wide.data(), d);
+        detail::max_pool_backward_dispatch<V>(s, planes, dy.data(), index.wide.data(), d);
     });
     return dx;
   }

@@ -53,10 +53,15 @@ struct upsample_nearest_impl<float, Cpu> {
         float* to = out + r * w * lanes;
         for (std::int64_t j = 0; j < w; ++j)
           for (std::int64_t l = 0; l < lanes; l += V) {
+            const float* corner = from + j * scale * lanes + l;
             vec sum{};
-            for (std::int64_t p = 0; p < scale; ++p)
-              for (std::int64_t q = 0; q < scale; ++q)
-                sum += detail::load_lanes<vec>(from + p * row + (j * scale + q) * lanes + l);
+            if (scale == 2) {
+              sum = (detail::load_lanes<vec>(corner) + detail::load_lanes<vec>(corner + lanes)) +
+                    (detail::load_lanes<vec>(corner + row) + detail::load_lanes<vec>(corner + row + lanes));
+            } else {
+              for (std::int64_t p = 0; p < scale; ++p)
+                for (std::int64_t q = 0; q < scale; ++q) sum += detail::load_lanes<vec>(corner + p * row + q * lanes);
+            }
             detail::store_lanes(to + j * lanes + l, sum);
           }
       });
