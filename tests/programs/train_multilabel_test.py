@@ -132,7 +132,7 @@ class TrainMultilabel(unittest.TestCase):
 
     def test_data_that_cannot_be(self):
         self.refused("--data-path", "/nonexistent", says=["/nonexistent/tfrecords/multi-label_train.tfrecords"])
-        self.refused(*self.arguments("large", "--batch-size", 4096), says=["4096", "400"])
+        self.refused(*self.arguments("large", "--batch-size", 4096), says=["4096", "360"])
 
     def test_weights_of_another_model(self):
         theirs = os.path.join(self.folder.name, "runs/multilabel/whole/weights/best.safetensors")
