@@ -127,30 +127,13 @@ void check_all_passes(const ConvShape& s) {
   const BlockedWeights<B> in_blocks{wb.data()};
   const Load<B> from_x{x.data()}, from_dy{dy.data()};
 
-  std::vector<float> y(outputs(s), poison), y2 = y, dx(inputs(s), poison), dx2 = dx;
-  forward<M, R, B>(s, from_x, plain, bias.data(), y.data(), workspace);
-  forward<M, R, B>(s, from_x, in_blocks, bias.data(), y2.data(), workspace);
+  std::vector<float> y(outputs(s), poison), dx(inputs(s), poison), dw(weights(s), poison),
+      db(s.out_channels, poison);
+  forward<M, R, B>(s, from_x, in_blocks, bias.data(), y.data(), workspace);
   CHECK(error(y, y_ref) < tolerance);
-  CHECK(alike(y, y2));
-  std::vector<float> u(transformed_floats<M, R, B>(s, Pass::forward), poison);
-  std::fill(y2.begin(), y2.end(), poison);
-  const auto ready = transform_weights<M, R, B>(s, Pass::forward, plain, u);
-  forward<M, R, B>(s, from_x, ready, bias.data(), y2.data(), workspace);
-  CHECK(alike(y, y2));
-
-  backward_data<M, R, B>(s, from_dy, plain, dx.data(), workspace);
-  backward_data<M, R, B>(s, from_dy, in_blocks, dx2.data(), workspace);
+  backward_data<M, R, B>(s, from_dy, in_blocks, dx.data(), workspace);
   CHECK(error(dx, dx_ref) < tolerance);
-  CHECK(alike(dx, dx2));
-  u.assign(transformed_floats<M, R, B>(s, Pass::backward_data), poison);
-  std::fill(dx2.begin(), dx2.end(), poison);
-  backward_data<M, R, B>(s, from_dy, transform_weights<M, R, B>(s, Pass::backward_data, in_blocks, u),
-                         dx2.data(), workspace);
-  CHECK(alike(dx, dx2));
-
-  std::vector<float> dw(weights(s), poison), dwb = dw, db(s.out_channels, poison);
   backward_weights<M, R, B>(s, from_x, from_dy, OihwWeights<B, float>{dw.data()}, db.data(), workspace);
-  backward_weights<M, R, B>(s, from_x, from_dy, BlockedWeights<B, float>{dwb.data()}, nullptr, workspace);
   if (s.batch > 0) {
     CHECK(error(dw, dw_ref) < tolerance);
     CHECK(error(db, db_ref) < tolerance);
@@ -158,7 +141,26 @@ void check_all_passes(const ConvShape& s) {
     CHECK(std::all_of(dw.begin(), dw.end(), [](float v) { return v == 0; }));
     CHECK(std::all_of(db.begin(), db.end(), [](float v) { return v == 0; }));
   }
-  CHECK(alike(blocked<B>(s, dw), dwb));
+
+  if constexpr (M == 4) {  // the other order, and weights transformed beforehand
+    std::vector<float> y2(outputs(s), poison), dx2(inputs(s), poison), dw2(weights(s), poison);
+    forward<M, R, B>(s, from_x, plain, bias.data(), y2.data(), workspace);
+    CHECK(alike(y, y2));
+    backward_data<M, R, B>(s, from_dy, plain, dx2.data(), workspace);
+    CHECK(alike(dx, dx2));
+    backward_weights<M, R, B>(s, from_x, from_dy, BlockedWeights<B, float>{dw2.data()}, nullptr, workspace);
+    CHECK(alike(blocked<B>(s, dw), dw2));
+    std::fill(y2.begin(), y2.end(), poison);
+    std::fill(dx2.begin(), dx2.end(), poison);
+    std::vector<float> u(transformed_floats<M, R, B>(s, Pass::forward), poison);
+    const auto for_y = transform_weights<M, R, B>(s, Pass::forward, plain, u);
+    forward<M, R, B>(s, from_x, for_y, bias.data(), y2.data(), workspace);
+    CHECK(alike(y, y2));
+    u.assign(transformed_floats<M, R, B>(s, Pass::backward_data), poison);
+    const auto for_dx = transform_weights<M, R, B>(s, Pass::backward_data, in_blocks, u);
+    backward_data<M, R, B>(s, from_dy, for_dx, dx2.data(), workspace);
+    CHECK(alike(dx, dx2));
+  }
 }
 
 template <int M, int R, int B>
@@ -263,11 +265,13 @@ TEST_CASE_TEMPLATE("winograd: every pass is the direct convolution", Block, std:
   for (const int threads : {1, 2}) {
     kfer::set_num_threads(threads);
     CAPTURE(threads);
-    check_shapes<2, 3, B>();
     check_shapes<4, 3, B>();
-    check_shapes<6, 3, B>();
-    check_shapes<2, 5, B>();
     check_shapes<4, 5, B>();
+    if constexpr (B == kfer::simd_width) {
+      check_shapes<2, 3, B>();
+      check_shapes<6, 3, B>();
+      check_shapes<2, 5, B>();
+    }
   }
 }
 
@@ -275,7 +279,6 @@ TEST_CASE("winograd: blocking and threads do not change a bit of the maps") {
   constexpr int B = kfer::simd_width;
   for (const int threads : {1, 2}) {
     kfer::set_num_threads(threads);
-    check_batch_against_images<2, 3, B>();
     check_batch_against_images<4, 3, B>();
     check_batch_against_images<4, 5, B>();
   }

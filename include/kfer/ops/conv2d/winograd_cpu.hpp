@@ -277,7 +277,7 @@ struct Passes {
         : threads(omp_in_parallel() ? 1 : num_threads()),
           tiles(TileGrid<M>(s.batch, s.out_height(), s.out_width()).count) {
       const std::int64_t tile = F * (s.in_channels + s.out_channels);
-      const std::int64_t most = std::max<std::int64_t>(Registers::tiles, cache / tile);
+      const std::int64_t most = std::max<std::int64_t>(1, cache / tile / Registers::tiles) * Registers::tiles;
       // If not one strip of tiles fits the cache, blocks would read the weights more often than panels the
       // tiles.
       const bool narrow = Registers::tiles * tile > convolve_cache && tiles * tile <= shared_most;
