@@ -1,8 +1,9 @@
 // Batch normalisation on the Cpu.
 //
-// One vector of channels is one job: its statistics, then its elements, while they are still in the cache. Mean and
-// squared deviations are formed in two passes over pieces that fit the first-level cache, and the pieces are joined by
-// the formula of Chan, Golub and LeVeque (1979) in double precision: safe for any mean, and one pass over memory.
+// One vector of channels is one job: its statistics, then its elements, while they are still in the cache.
+// Mean and squared deviations are formed in two passes over pieces that fit the first-level cache, and the
+// pieces are joined by the formula of Chan, Golub and LeVeque (1979) in double precision: safe for any mean,
+// and one pass over memory.
 #pragma once
 
 #include <cmath>
@@ -29,8 +30,8 @@ struct Strip {
       for (std::int64_t r = r0; r < r1; ++r) visit(at + r * row_stride);
     }
   }
-  /// Cuts the strip into pieces of about `piece_rows` rows: whole images if they are short, else parts of one. Calls
-  /// `visit(i0, i1, r0, r1)`.
+  /// Cuts the strip into pieces of about `piece_rows` rows: whole images if they are short, else parts of
+  /// one. Calls `visit(i0, i1, r0, r1)`.
   template <class Visit>
   void pieces(const Visit& visit) const {
     constexpr std::int64_t piece_rows = 256;  // of one vector each: 16 KiB with AVX-512
@@ -42,8 +43,8 @@ struct Strip {
   }
 };
 
-/// How the channels of activations are cut into jobs of one vector each. In NCHW, where pixels and not channels are
-/// neighbours, a job is one channel and its vectors run over pixels.
+/// How the channels of activations are cut into jobs of one vector each. In NCHW, where pixels and not
+/// channels are neighbours, a job is one channel and its vectors run over pixels.
 class ChannelJobs {
  public:
   static constexpr int width = simd_width;
@@ -60,7 +61,8 @@ class ChannelJobs {
     vectors_ = (planes_.lanes + width - 1) / width;
     // Enough parts of the batch for every thread to have one, should the channels be few.
     const std::int64_t jobs = std::max<std::int64_t>(1, count());
-    parts_ = std::clamp<std::int64_t>((num_threads() + jobs - 1) / jobs, 1, std::max<std::int64_t>(1, units()));
+    parts_ =
+        std::clamp<std::int64_t>((num_threads() + jobs - 1) / jobs, 1, std::max<std::int64_t>(1, units()));
   }
 
   std::int64_t count() const { return planes_.blocks * vectors_; }
@@ -169,7 +171,8 @@ void strip_moments(const Strip& s, const float* x, LaneMoments& lanes) {
       for (; r + 2 <= r1; r += 2) add(r, 0), add(r + 1, 1);
       for (; r < r1; ++r) add(r, 0);
     }
-    const BatchVector square = squares[0] + squares[1], left = rest[0] + rest[1];  // left: what rounding the mean missed
+    const BatchVector square = squares[0] + squares[1],
+                      left = rest[0] + rest[1];  // left: what rounding the mean missed
     for (int l = 0; l < s.lanes; ++l) {
       const double e = static_cast<double>(left[l]) / n;
       lanes[static_cast<std::size_t>(l)].join({n, mean[l] + e, square[l] - e * left[l]});
@@ -193,14 +196,15 @@ void strip_normalise(const Strip& s, const float* x, const float* r, float* y, c
   });
 }
 
-/// Sums of g and of g (x - mean), with g = dy where y > 0 (everywhere without y), by lane. Writes g to `masked` if asked.
+/// Sums of g and of g (x - mean), with g = dy where y > 0 (everywhere without y), by lane. Writes g to
+/// `masked` if asked.
 struct GradSums {
   std::array<double, simd_width> g{}, gx{};
 };
 
 template <bool full, bool relu>
-void strip_sums(const Strip& s, const float* x, const float* y, const float* dy, float* masked, BatchVector mean,
-                GradSums& sums) {
+void strip_sums(const Strip& s, const float* x, const float* y, const float* dy, float* masked,
+                BatchVector mean, GradSums& sums) {
   s.pieces([&](std::int64_t i0, std::int64_t i1, std::int64_t r0, std::int64_t r1) {
     BatchVector g[2] = {}, gx[2] = {};
     int k = 0;
@@ -239,8 +243,8 @@ void strip_grad(const Strip& s, const float* x, const float* y, const float* dy,
   });
 }
 
-/// Runs `first(job, part)` on every part, then `join(job)`, then `second(job, part)`: job by job where every job is one
-/// part, so that the second pass finds the elements in the cache.
+/// Runs `first(job, part)` on every part, then `join(job)`, then `second(job, part)`: job by job where every
+/// job is one part, so that the second pass finds the elements in the cache.
 template <class First, class Join, class Second>
 void channel_passes(const ChannelJobs& jobs, const First& first, const Join& join, const Second& second) {
   if (jobs.parts() == 1) {
@@ -270,7 +274,8 @@ struct batch_norm_impl<float, Cpu> {
   using Tn = Tensor<float, Cpu>;
 
   static Tn forward(const Tn& input, const Tn& gamma, const Tn& beta, const Tn* residual, Tn& running_mean,
-                    Tn& running_var, const BatchNormOptions& options, BatchNormStatistics<float, Cpu>& statistics) {
+                    Tn& running_var, const BatchNormOptions& options,
+                    BatchNormStatistics<float, Cpu>& statistics) {
     const Tn x = detail::planar(input), other = residual ? residual->to(x.layout()) : Tn();
     const std::int64_t channels = x.shape()[1];
     Tn y(x.shape(), x.layout());
@@ -286,7 +291,8 @@ struct batch_norm_impl<float, Cpu> {
     const detail::ChannelJobs jobs(x.shape(), x.layout());
     const std::int64_t parts = jobs.parts();
     std::vector<detail::LaneMoments> moments(static_cast<std::size_t>(batch ? jobs.count() * parts : 0));
-    float *rm = batch ? running_mean.mutable_data() : nullptr, *rv = batch ? running_var.mutable_data() : nullptr;
+    float *rm = batch ? running_mean.mutable_data() : nullptr,
+          *rv = batch ? running_var.mutable_data() : nullptr;
     const float *in = x.data(), *add = residual ? other.data() : nullptr;
     float* out = y.mutable_data();
 
@@ -294,7 +300,8 @@ struct batch_norm_impl<float, Cpu> {
       if (!batch) return;
       auto& lanes = moments[static_cast<std::size_t>(job * parts + part)];
       jobs.strips(job, part, [&](const detail::Strip& strip) {
-        detail::with_width(strip, [&](auto full) { detail::strip_moments<decltype(full)::value>(strip, in, lanes); });
+        detail::with_width(
+            strip, [&](auto full) { detail::strip_moments<decltype(full)::value>(strip, in, lanes); });
       });
     };
     const auto join = [&](std::int64_t job) {
@@ -334,8 +341,8 @@ struct batch_norm_impl<float, Cpu> {
   }
 
   static BatchNormGrads<float, Cpu> backward(const Tn& input, const Tn& gamma, const Tn* result,
-                                             const BatchNormStatistics<float, Cpu>& statistics, Tn grad, bool training,
-                                             const BatchNormWants& wants) {
+                                             const BatchNormStatistics<float, Cpu>& statistics, Tn grad,
+                                             bool training, const BatchNormWants& wants) {
     const Tn x = detail::planar(input);
     grad = grad.to(x.layout());
     const std::int64_t channels = x.shape()[1];
@@ -432,13 +439,15 @@ struct batch_norm_impl<float, Cpu> {
 template <>
 struct batch_norm_impl<double, Cpu> {
   using Tn = Tensor<double, Cpu>;
-  static Tn forward(const Tn& x, const Tn& gamma, const Tn& beta, const Tn* residual, Tn& running_mean, Tn& running_var,
-                    const BatchNormOptions& options, BatchNormStatistics<double, Cpu>& statistics) {
-    return reference::batch_norm_forward(x, gamma, beta, residual, running_mean, running_var, options, statistics);
+  static Tn forward(const Tn& x, const Tn& gamma, const Tn& beta, const Tn* residual, Tn& running_mean,
+                    Tn& running_var, const BatchNormOptions& options,
+                    BatchNormStatistics<double, Cpu>& statistics) {
+    return reference::batch_norm_forward(x, gamma, beta, residual, running_mean, running_var, options,
+                                         statistics);
   }
   static BatchNormGrads<double, Cpu> backward(const Tn& x, const Tn& gamma, const Tn* y,
-                                              const BatchNormStatistics<double, Cpu>& statistics, const Tn& dy,
-                                              bool training, const BatchNormWants&) {
+                                              const BatchNormStatistics<double, Cpu>& statistics,
+                                              const Tn& dy, bool training, const BatchNormWants&) {
     return reference::batch_norm_backward(x, gamma, y, statistics, dy, training);
   }
 };
