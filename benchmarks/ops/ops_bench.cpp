@@ -120,10 +120,10 @@ void batch_norm_layers() {
          [&] { impl::forward(x, gamma, beta, nullptr, mean, var, frozen, statistics); });
     Tn dy = blocked(shape, 3);
     time("batch_norm + relu backward " + name, 4 * bytes(shape), [&] {
-      dy = impl::backward(x, gamma, &y, statistics, std::move(dy), true, {true, true, true, false}).x;
+      dy = impl::backward(x, gamma, &beta, &y, statistics, std::move(dy), true, {true, true, true, false}).x;
     });
     time("batch_norm + add + relu backward " + name, 5 * bytes(shape),
-         [&] { dy = impl::backward(x, gamma, &y, statistics, std::move(dy), true, {}).residual; });
+         [&] { dy = impl::backward(x, gamma, nullptr, &y, statistics, std::move(dy), true, {}).residual; });
   }
 }
 

@@ -29,11 +29,11 @@ struct BatchNormGrads {
 };
 
 /// The passes of a device and type:
-///   forward(x, gamma, beta, residual or nullptr, running_mean, running_var, options, statistics) -> y; fills
-///   the
-///     statistics and, in training, updates the running ones
-///   backward(x, gamma, y or nullptr, statistics, dy, training, wants) -> gradients; y is given if there is a
-///   ReLU
+///   forward(x, gamma, beta, residual or nullptr, running_mean, running_var, options, statistics) -> y;
+///     fills the statistics and, in training, updates the running ones
+///   backward(x, gamma, beta or nullptr, y or nullptr, statistics, dy, training, wants) -> gradients;
+///     y is given if there is a ReLU, beta if in addition there was no residual: then the sign of y follows
+///     from x alone, and need not be read
 template <FloatingElement T, class D>
 struct batch_norm_impl;
 
@@ -41,14 +41,14 @@ namespace detail {
 template <FloatingElement T, class D>
 struct BatchNormBackward {
   bool training;
-  Tensor<T, D> x, gamma, y;
+  Tensor<T, D> x, gamma, beta, y;
   BatchNormStatistics<T, D> statistics;
   bool relu, has_residual;
   void operator()(Tensor<T, D> dy, InputGrads<T, D>& grads) {
     const BatchNormWants wants{grads.wants(0), grads.wants(1), grads.wants(2),
                                has_residual && grads.wants(3)};
-    auto d = batch_norm_impl<T, D>::backward(x, gamma, relu ? &y : nullptr, statistics, std::move(dy),
-                                             training, wants);
+    auto d = batch_norm_impl<T, D>::backward(x, gamma, relu && !has_residual ? &beta : nullptr,
+                                             relu ? &y : nullptr, statistics, std::move(dy), training, wants);
     if (wants.x) grads.add(0, std::move(d.x));
     if (wants.gamma) grads.add(1, std::move(d.gamma));
     if (wants.beta) grads.add(2, std::move(d.beta));
@@ -94,7 +94,7 @@ Variable<T, D> batch_norm(const Variable<T, D>& x, const Variable<T, D>& gamma, 
   std::vector<Variable<T, D>> inputs{x, gamma, beta};
   if (residual) inputs.push_back(*residual);
   return record(y, std::move(inputs),
-                detail::BatchNormBackward<T, D>{options.training, x.value(), gamma.value(),
+                detail::BatchNormBackward<T, D>{options.training, x.value(), gamma.value(), beta.value(),
                                                 options.relu ? y : Tensor<T, D>(), std::move(statistics),
                                                 options.relu, residual != nullptr});
 }

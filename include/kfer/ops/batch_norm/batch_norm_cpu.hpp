@@ -202,20 +202,37 @@ struct GradSums {
   std::array<double, simd_width> g{}, gx{};
 };
 
-template <bool full, bool relu>
+/// How backward learns where the ReLU let a value pass.
+enum class Passed {
+  everywhere,  ///< there was no ReLU
+  read,        ///< from y
+  recomputed,  ///< from x: y is not read
+};
+
+/// The gradient at one place, zero where the ReLU did not pass.
+template <bool full, Passed passed>
+[[gnu::always_inline]] inline BatchVector masked_grad(const float* x, const float* y, const float* dy,
+                                                      std::int64_t at, int lanes, const ChannelMap& m) {
+  const BatchVector d = load_part<full>(dy + at, lanes);
+  if constexpr (passed == Passed::read)
+    return load_part<full>(y + at, lanes) > BatchVector{} ? d : BatchVector{};
+  if constexpr (passed == Passed::recomputed)
+    return (load_part<full>(x + at, lanes) - m.mean) * m.scale + m.shift > BatchVector{} ? d : BatchVector{};
+  return d;
+}
+
+template <bool full, Passed passed>
 void strip_sums(const Strip& s, const float* x, const float* y, const float* dy, float* masked,
-                BatchVector mean, GradSums& sums) {
+                const ChannelMap& map, GradSums& sums) {
+  const ChannelMap m = map;
   s.pieces([&](std::int64_t i0, std::int64_t i1, std::int64_t r0, std::int64_t r1) {
     BatchVector g[2] = {}, gx[2] = {};
     int k = 0;
     s.each(i0, i1, r0, r1, [&](std::int64_t at) {
-      BatchVector d = load_part<full>(dy + at, s.lanes);
-      if constexpr (relu) {
-        d = load_part<full>(y + at, s.lanes) > BatchVector{} ? d : BatchVector{};
-        if (masked) store_part<full>(masked + at, d, s.lanes);
-      }
+      const BatchVector d = masked_grad<full, passed>(x, y, dy, at, s.lanes, m);
+      if (passed != Passed::everywhere && masked) store_part<full>(masked + at, d, s.lanes);
       g[k] += d;
-      gx[k] += d * (load_part<full>(x + at, s.lanes) - mean);
+      gx[k] += d * (load_part<full>(x + at, s.lanes) - m.mean);
       k ^= 1;
     });
     const BatchVector a = g[0] + g[1], b = gx[0] + gx[1];
@@ -231,14 +248,14 @@ struct GradMap {
   BatchVector scale{}, shift{}, slope{};
 };
 
-template <bool full, bool relu, bool centred>
-void strip_grad(const Strip& s, const float* x, const float* y, const float* dy, float* dx, BatchVector mean,
-                const GradMap& m) {
-  const BatchVector scale = m.scale, shift = m.shift, slope = m.slope;
+template <bool full, Passed passed, bool centred>
+void strip_grad(const Strip& s, const float* x, const float* y, const float* dy, float* dx,
+                const ChannelMap& map, const GradMap& grad) {
+  const ChannelMap m = map;
+  const BatchVector scale = grad.scale, shift = grad.shift, slope = grad.slope;
   s.each(0, s.images, 0, s.rows, [&](std::int64_t at) {
-    BatchVector g = load_part<full>(dy + at, s.lanes);
-    if constexpr (relu) g = load_part<full>(y + at, s.lanes) > BatchVector{} ? g : BatchVector{};
-    if constexpr (centred) g = g - shift - (load_part<full>(x + at, s.lanes) - mean) * slope;
+    BatchVector g = masked_grad<full, passed>(x, y, dy, at, s.lanes, m);
+    if constexpr (centred) g = g - shift - (load_part<full>(x + at, s.lanes) - m.mean) * slope;
     store_part<full>(dx + at, g * scale, s.lanes);
   });
 }
@@ -340,7 +357,8 @@ struct batch_norm_impl<float, Cpu> {
     return y;
   }
 
-  static BatchNormGrads<float, Cpu> backward(const Tn& input, const Tn& gamma, const Tn* result,
+  static BatchNormGrads<float, Cpu> backward(const Tn& input, const Tn& gamma, const Tn* beta,
+                                             const Tn* result,
                                              const BatchNormStatistics<float, Cpu>& statistics, Tn grad,
                                              bool training, const BatchNormWants& wants) {
     const Tn x = detail::planar(input);
@@ -382,17 +400,31 @@ struct batch_norm_impl<float, Cpu> {
     float *dgamma = grads.gamma.mutable_data(), *dbeta = grads.beta.mutable_data();
     const float *mean = statistics.mean.data(), *inverse = statistics.inverse_deviation.data();
 
+    using detail::Passed;
+    const Passed passed = !result ? Passed::everywhere : (beta ? Passed::recomputed : Passed::read);
+    // Calls `run(full, passed)`, both known when compiling.
+    const auto specialise = [](const detail::Strip& strip, Passed how, const auto& run) {
+      detail::with_width(strip, [&](auto full) {
+        if (how == Passed::everywhere) run(full, std::integral_constant<Passed, Passed::everywhere>());
+        if (how == Passed::read) run(full, std::integral_constant<Passed, Passed::read>());
+        if (how == Passed::recomputed) run(full, std::integral_constant<Passed, Passed::recomputed>());
+      });
+    };
+    const auto forward_map = [&](std::int64_t job) {  // as in the forward pass, to the bit
+      return detail::ChannelMap{
+          detail::channel_values(jobs, job, mean),
+          detail::channel_values(jobs, job, inverse) * detail::channel_values(jobs, job, gamma.data()),
+          beta ? detail::channel_values(jobs, job, beta->data()) : detail::BatchVector{}};
+    };
+
     const auto measure = [&](std::int64_t job, std::int64_t part) {
       if (!sums) return;
       auto& total = totals[static_cast<std::size_t>(job * parts + part)];
-      const detail::BatchVector centre = detail::channel_values(jobs, job, mean);
+      const detail::ChannelMap centre = forward_map(job);
       jobs.strips(job, part, [&](const detail::Strip& strip) {
-        detail::with_width(strip, [&](auto width) {
-          constexpr bool full = decltype(width)::value;
-          if (out)
-            detail::strip_sums<full, true>(strip, in, out, dy, masked, centre, total);
-          else
-            detail::strip_sums<full, false>(strip, in, out, dy, masked, centre, total);
+        specialise(strip, passed, [&](auto full, auto how) {
+          detail::strip_sums<decltype(full)::value, decltype(how)::value>(strip, in, out, dy, masked, centre,
+                                                                          total);
         });
       });
     };
@@ -414,20 +446,20 @@ struct batch_norm_impl<float, Cpu> {
     const auto apply = [&](std::int64_t job, std::int64_t part) {
       if (!dx) return;
       const auto n = static_cast<float>(jobs.values_per_channel());
-      const detail::BatchVector centre = detail::channel_values(jobs, job, mean);
+      const detail::ChannelMap centre = forward_map(job);
       const detail::BatchVector k = detail::channel_values(jobs, job, inverse);
       const detail::GradMap map{k * detail::channel_values(jobs, job, gamma.data()),
                                 detail::channel_values(jobs, job, dbeta) / n,
                                 detail::channel_values(jobs, job, dgamma) * k / n};
-      const bool relu = out && !masked;
       const float* g = masked ? masked : dy;
       jobs.strips(job, part, [&](const detail::Strip& strip) {
-        detail::with_width(strip, [&](auto width) {
+        specialise(strip, masked ? Passed::everywhere : passed, [&](auto width, auto how) {
           constexpr bool full = decltype(width)::value;
-          if (relu && training) detail::strip_grad<full, true, true>(strip, in, out, g, dx, centre, map);
-          if (relu && !training) detail::strip_grad<full, true, false>(strip, in, out, g, dx, centre, map);
-          if (!relu && training) detail::strip_grad<full, false, true>(strip, in, out, g, dx, centre, map);
-          if (!relu && !training) detail::strip_grad<full, false, false>(strip, in, out, g, dx, centre, map);
+          constexpr Passed where = decltype(how)::value;
+          if (training)
+            detail::strip_grad<full, where, true>(strip, in, out, g, dx, centre, map);
+          else
+            detail::strip_grad<full, where, false>(strip, in, out, g, dx, centre, map);
         });
       });
     };
@@ -445,7 +477,7 @@ struct batch_norm_impl<double, Cpu> {
     return reference::batch_norm_forward(x, gamma, beta, residual, running_mean, running_var, options,
                                          statistics);
   }
-  static BatchNormGrads<double, Cpu> backward(const Tn& x, const Tn& gamma, const Tn* y,
+  static BatchNormGrads<double, Cpu> backward(const Tn& x, const Tn& gamma, const Tn*, const Tn* y,
                                               const BatchNormStatistics<double, Cpu>& statistics,
                                               const Tn& dy, bool training, const BatchNormWants&) {
     return reference::batch_norm_backward(x, gamma, y, statistics, dy, training);
