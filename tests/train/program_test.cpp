@@ -1,8 +1,13 @@
 // The pieces of a program: flags, exit codes, signals, progress, history, early stopping.
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <chrono>
 #include <csignal>
-#include <filesystem>
+#include <thread>
 
 #include "kfer/train/early_stopping.hpp"
 #include "kfer/train/flags.hpp"
@@ -171,6 +176,31 @@ TEST_CASE("durations, numbers and plain progress") {
   std::fclose(file);
   Progress silent(nullptr, "epoch", 5);
   silent.step([] { return std::string(); });
+}
+
+TEST_CASE("on a terminal a bar is drawn in place and taken away") {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  REQUIRE(terminal >= 0);
+  REQUIRE(::grantpt(terminal) == 0);
+  REQUIRE(::unlockpt(terminal) == 0);
+  std::FILE* out = std::fopen(::ptsname(terminal), "w");
+  REQUIRE(out);
+  {
+    Progress progress(out, "epoch 1/2", 4, 1);
+    progress.step([] { return std::string("too early to be drawn"); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(120));
+    progress.step([] { return std::string("loss 0.25"); });
+  }
+  std::string drawn(4096, ' ');
+  const auto n = ::read(terminal, drawn.data(), drawn.size());
+  REQUIRE(n > 0);
+  drawn.resize(static_cast<std::size_t>(n));
+  CHECK(drawn.starts_with("\repoch 1/2 [==================      ] 3/4  "));
+  CHECK(drawn.find("  loss 0.25") != std::string::npos);
+  CHECK(drawn.find("too early") == std::string::npos);
+  CHECK(drawn.ends_with(" \r"));
+  std::fclose(out);
+  ::close(terminal);
 }
 
 TEST_CASE("a history is a table whose columns stay") {

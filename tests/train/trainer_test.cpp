@@ -26,6 +26,15 @@ struct OtherNet : Net {
   static constexpr std::string_view name = "other";
 };
 
+struct Line {
+  using parameter_type = Variable<double>;
+  Linear<double> fc;
+  template <class Visitor>
+  void visit(Visitor&& v) {
+    v("fc", fc);
+  }
+};
+
 bool same_weights(Net& a, Net& b) {
   const auto x = state_dict(a), y = state_dict(b);
   for (std::size_t i = 0; i < x.size(); ++i)
@@ -167,6 +176,9 @@ TEST_CASE("child: train until killed" * doctest::skip()) {
   Run run(path);
   run.options.resume = RunDirectory(path).has_state();
   run.options.save_every = 1;
+  run.data.before_batch = [](std::int64_t, std::int64_t) {  // time to be killed in
+    std::this_thread::sleep_for(std::chrono::milliseconds(4));
+  };
   run.fit();
 }
 
@@ -191,10 +203,10 @@ TEST_CASE("killed at any moment, a run continues and ends as if nothing had happ
   for (int round = 0; round < 40; ++round) {
     const pid_t child = spawn();
     REQUIRE(child > 0);
-    const auto delay = RandomStream{.seed = 11}.below(static_cast<std::uint64_t>(round), 60000);
+    const auto delay = RandomStream{.seed = 11}.below(static_cast<std::uint64_t>(round), 37000);
     const bool kill = round < 8;
     if (kill) {
-      std::this_thread::sleep_for(std::chrono::microseconds(5000 + delay));
+      std::this_thread::sleep_for(std::chrono::microseconds(3000 + delay));
       ::kill(child, SIGKILL);
     }
     REQUIRE(::waitpid(child, &status, 0) == child);
@@ -389,4 +401,26 @@ TEST_CASE("weights of another model are refused by name") {
   CHECK_THROWS_WITH_AS(load_weights(other, scratch.path + "/tiny.safetensors"),
                        doctest::Contains("holds weights of 'tiny', expected weights of 'other'"),
                        FormatError);
+}
+
+TEST_CASE("models in double precision train too, with SGD") {
+  RandomStream random{.seed = 1};
+  Line line{Linear<double>(1, 1, random)};
+  struct Points {
+    std::int64_t batches_per_epoch() const { return 2; }
+    void seek(std::int64_t, std::int64_t b) { at = b; }
+    double next() { return at++ ? 1.0 : -1.0; }
+    std::int64_t at = 0;
+  } points;
+  Sgd<double> sgd(named_parameters(line), {.lr = 0.25, .momentum = 0.5});
+  Trainer trainer(line, sgd, {.epochs = 100, .early_stopping = {.monitor = "loss"}, .log = nullptr});
+  trainer.fit(
+      points,
+      [&](double x) {  // y = 3 x + 1
+        const Variable<double> input(full<double>({1, 1}, x)), target(full<double>({1, 1}, 3 * x + 1));
+        return mean(square(line.fc(input) - target));
+      },
+      [] { return Metrics{}; });
+  CHECK(line.fc.weight.item() == doctest::Approx(3));
+  CHECK(line.fc.bias->item() == doctest::Approx(1));
 }

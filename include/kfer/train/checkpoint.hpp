@@ -25,10 +25,11 @@ concept Optimizer = requires(O& o, const O& c, double scale, std::int64_t steps)
 /// Where a run stands, next to its model and optimiser.
 template <FloatingElement T, class D>
 struct TrainingState {
-  std::int64_t epoch = 0, batch = 0;   ///< position of the next batch, counted from 0
-  std::int64_t batches_per_epoch = 0;  ///< of the data, to notice when they changed
-  double loss_sum = 0;                 ///< of the epoch's batches so far
-  double lr = 0;                       ///< learning rate of the last step
+  std::int64_t epoch = 0, batch = 0;     ///< position of the next batch, counted from 0
+  std::int64_t batches_per_epoch = 0;    ///< of the data, to notice when they changed
+  double loss_sum = 0;                   ///< of the epoch's batches so far
+  double lr = 0;                         ///< learning rate of the last step
+  std::int64_t threads = num_threads();  ///< sums of another number may differ in their last bits
   EarlyStopping::State stopping;
   StateDict<T, D> best;  ///< weights of the best epoch; empty before there is one
   History history;
@@ -95,6 +96,7 @@ void save_checkpoint(const std::string& path, M& model, const O& optimizer,
   out.add_number("trainer/batches_per_epoch", state.batches_per_epoch);
   out.add_number("trainer/loss_sum", state.loss_sum);
   out.add_number("trainer/lr", state.lr);
+  out.add_number("trainer/threads", state.threads);
   out.add_number("trainer/best", state.stopping.best);
   out.add_number("trainer/best_epoch", state.stopping.best_epoch);
   out.add_number("trainer/waited", state.stopping.waited);
@@ -140,6 +142,7 @@ auto load_checkpoint(const std::string& path, M& model, O& optimizer, const Acce
                        state.batches_per_epoch, " batches an epoch");
   state.loss_sum = detail::read_number<double>(file, "trainer/loss_sum");
   state.lr = detail::read_number<double>(file, "trainer/lr");
+  state.threads = detail::read_number<std::int64_t>(file, "trainer/threads");
   state.stopping = {detail::read_number<double>(file, "trainer/best"),
                     detail::read_number<std::int64_t>(file, "trainer/best_epoch"),
                     detail::read_number<std::int64_t>(file, "trainer/waited")};

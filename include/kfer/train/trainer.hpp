@@ -129,6 +129,11 @@ class Trainer {
                                          [&](const TrainingState<T, D>& s) { check_same_run(s, batches); });
       state_ = saved;
       state_.arguments = options_.arguments;
+      state_.threads = num_threads();
+      if (options_.log && saved.threads != state_.threads)
+        std::fprintf(options_.log,
+                     "the run was saved with %lld threads and continues with %lld: last bits may differ\n",
+                     static_cast<long long>(saved.threads), static_cast<long long>(state_.threads));
       stopping_.state = saved.stopping;
       state_.history.save(directory_->results());  // a kill may have come between table and state
     } else {
