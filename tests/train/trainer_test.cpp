@@ -383,8 +383,12 @@ TEST_CASE("what does not fit a run is refused, with both sides named") {
     }
   }
   CHECK(read(state) == content);
-  CHECK_THROWS_AS(Trainer(run.net, run.optimizer, {.epochs = -1}), ValueError);
-  CHECK_THROWS_AS(Trainer(run.net, run.optimizer, {.resume = true}), ValueError);
+  for (const bool resume : {false, true}) {
+    TrainerOptions options;
+    options.resume = resume;  // in no directory
+    if (!resume) options.epochs = -1;
+    CHECK_THROWS_AS(Trainer(run.net, run.optimizer, options), ValueError);
+  }
   {
     Run wrong("", 1);
     wrong.options.early_stopping.monitor = "val_acc";
