@@ -29,24 +29,16 @@ template <>
 struct conv2d_impl<float, Cpu> {
   using Tn = Tensor<float, Cpu>;
 
-  /// Which code does a shape: a rule, not a timing, so that a run repeats itself.
-  template <class Run>
-  static auto with_algorithm(const Conv2dShape& s, const Run& run) {
-    if (detail::ConvNarrow::applies(s)) return run(detail::ConvNarrow{});
-    if (detail::ConvWinograd::applies(s)) return run(detail::ConvWinograd{});
-    return run(detail::ConvDnnl{});
-  }
-
   static Layout weight_layout(const Conv2dShape& s) {
-    if (empty(s) || detail::ConvNarrow::applies(s)) return Layout::row_major(4);
-    return detail::ConvWinograd::applies(s) ? detail::ConvWinograd::weight_layout()
-                                            : detail::ConvDnnl::weight_layout(s);
+    if (empty(s) || ConvNarrow::applies(s)) return Layout::row_major(4);
+    const bool blocks = s.groups == 1 && s.in_channels % simd_width == 0 && s.out_channels % simd_width == 0;
+    return blocks ? ConvWinograd::weight_layout() : ConvDnnl::weight_layout(s);
   }
 
   static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias,
                     const Conv2dEpilogue& epilogue) {
     if (empty(s)) return reference::conv2d_forward(s, x, w, bias, epilogue);
-    Tn y = with_algorithm(s, [&](auto algorithm) { return algorithm.forward(s, x, w, bias, epilogue.relu); });
+    Tn y = sums(s, x, w, bias, epilogue.relu);
     if (epilogue.dropout)
       dropout_apply(y.mutable_data(), detail::Planes::of(y.shape(), y.layout()), *epilogue.dropout);
     return y;
@@ -57,15 +49,37 @@ struct conv2d_impl<float, Cpu> {
     if (empty(s)) return reference::conv2d_backward(s, x, w, y, dy, epilogue, wants);
     if (y) dy = relu_dropout_mask(*y, std::move(dy), epilogue.dropout ? epilogue.dropout->scale() : 1.f);
     Conv2dGrads<float, Cpu> grads;
-    with_algorithm(s, [&](auto algorithm) {
-      if (wants.w || wants.bias)
-        std::tie(grads.w, grads.bias) = algorithm.backward_weights(s, x, dy, wants.bias);
-      if (wants.x) grads.x = algorithm.backward_data(s, w, dy);
-    });
+    if (wants.w || wants.bias) std::tie(grads.w, grads.bias) = weight_gradients(s, x, dy, wants.bias);
+    if (wants.x) grads.x = input_gradient(s, w, dy);
     return grads;
   }
 
  private:
+  using ConvDnnl = detail::ConvDnnl;
+  using ConvNarrow = detail::ConvNarrow;
+  using ConvWinograd = detail::ConvWinograd;
+
+  // Which code does a pass of a shape is a rule, not a timing, so that a run repeats itself.
+
+  static Tn sums(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
+    if (ConvNarrow::applies(s)) return ConvNarrow::forward(s, x, w, bias, relu);
+    if (const auto tile = ConvWinograd::tile(s, winograd::Pass::forward))
+      return ConvWinograd::forward(*tile, s, x, w, bias, relu);
+    return ConvDnnl::forward(s, x, w, bias, relu);
+  }
+  static Tn input_gradient(const Conv2dShape& s, const Tn& w, const Tn& dy) {
+    if (ConvNarrow::applies(s)) return ConvNarrow::backward_data(s, w, dy);
+    if (const auto tile = ConvWinograd::tile(s, winograd::Pass::backward_data))
+      return ConvWinograd::backward_data(*tile, s, w, dy);
+    return ConvDnnl::backward_data(s, w, dy);
+  }
+  static std::pair<Tn, Tn> weight_gradients(const Conv2dShape& s, const Tn& x, const Tn& dy, bool bias) {
+    if (ConvNarrow::applies(s)) return ConvNarrow::backward_weights(s, x, dy, bias);
+    if (const auto tile = ConvWinograd::tile(s, winograd::Pass::backward_weights))
+      return ConvWinograd::backward_weights(*tile, s, x, dy, bias);
+    return ConvDnnl::backward_weights(s, x, dy, bias);
+  }
+
   static bool empty(const Conv2dShape& s) {
     return s.input().numel() == 0 || s.output().numel() == 0 || s.weight().numel() == 0;
   }

@@ -13,27 +13,21 @@ struct ConvWinograd {
   using Tn = Tensor<float, Cpu>;
   static constexpr int B = simd_width;
 
-  /// Outputs a side of one tile, if Winograd is to compute this convolution. A rule, measured once against
-  /// oneDNN's direct convolution, not a timing: a run repeats itself.
-  static std::optional<int> tile(const Conv2dShape& s) {
-    const bool fits = s.stride == Extent2d(1) && s.dilation == Extent2d(1) && s.groups == 1 &&
-                      s.kernel_height == s.kernel_width && s.padding.height == s.padding.width &&
-                      s.padding.height < s.kernel_height && s.in_channels % B == 0 && s.out_channels % B == 0;
-    if (!fits) return std::nullopt;
-    const std::int64_t side = std::min(s.out_height, s.out_width);
-    if (s.kernel_height == 5 && side >= 4) return 4;
-    if (s.kernel_height != 3 || side < 4) return std::nullopt;
-    return side >= 24 ? 6 : 4;
+  /// Outputs a side of one tile, if Winograd is to do this pass; see winograd::choose_tile.
+  static std::optional<int> tile(const Conv2dShape& s, winograd::Pass pass) {
+    if (s.stride != Extent2d(1) || s.dilation != Extent2d(1) || s.groups != 1 ||
+        s.kernel_height != s.kernel_width || s.padding.height != s.padding.width)
+      return std::nullopt;
+    return winograd::choose_tile(winograd_shape(s), pass);
   }
-  static bool applies(const Conv2dShape& s) { return tile(s).has_value(); }
 
   /// Blocks of B inputs by B outputs, the order that the direct convolution keeps its weights in too.
   static Layout weight_layout() { return Layout({0, 1, 2, 3}, {{1, B}, {0, B}}); }
 
-  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
+  static Tn forward(int tile, const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
     const Tn source = x.to(Layout::channel_blocked(B)), weight = w.to(weight_layout());
     Tn y(s.output(), Layout::channel_blocked(B));
-    with_tile(s, [&]<int M, int R>() {
+    winograd::with_tile(tile, s.kernel_height, [&]<int M, int R>() {
       const auto shape = winograd_shape(s);
       const Workspace workspace(winograd::workspace_floats<M, R>(shape));
       const winograd::Load<B> load{source.data()};
@@ -48,10 +42,10 @@ struct ConvWinograd {
     return y;
   }
 
-  static Tn backward_data(const Conv2dShape& s, const Tn& w, const Tn& dy) {
+  static Tn backward_data(int tile, const Conv2dShape& s, const Tn& w, const Tn& dy) {
     const Tn g = dy.to(Layout::channel_blocked(B)), weight = w.to(weight_layout());
     Tn dx(s.input(), Layout::channel_blocked(B));
-    with_tile(s, [&]<int M, int R>() {
+    winograd::with_tile(tile, s.kernel_height, [&]<int M, int R>() {
       const auto shape = winograd_shape(s);
       const Workspace workspace(winograd::workspace_floats<M, R>(shape));
       winograd::backward_data<M, R>(shape, winograd::Load<B>{g.data()},
@@ -61,11 +55,12 @@ struct ConvWinograd {
     return dx;
   }
 
-  static std::pair<Tn, Tn> backward_weights(const Conv2dShape& s, const Tn& x, const Tn& dy, bool bias) {
+  static std::pair<Tn, Tn> backward_weights(int tile, const Conv2dShape& s, const Tn& x, const Tn& dy,
+                                            bool bias) {
     const Tn source = x.to(Layout::channel_blocked(B)), g = dy.to(Layout::channel_blocked(B));
     Tn dw(s.weight(), weight_layout()), db;
     if (bias) db = Tn({s.out_channels});
-    with_tile(s, [&]<int M, int R>() {
+    winograd::with_tile(tile, s.kernel_height, [&]<int M, int R>() {
       const auto shape = winograd_shape(s);
       const Workspace workspace(winograd::workspace_floats<M, R>(shape));
       winograd::backward_weights<M, R>(shape, winograd::Load<B>{source.data()}, winograd::Load<B>{g.data()},
@@ -86,19 +81,6 @@ struct ConvWinograd {
 
   static winograd::ConvShape winograd_shape(const Conv2dShape& s) {
     return {s.batch, s.in_channels, s.out_channels, s.height, s.width, s.kernel_height, s.padding.height};
-  }
-  /// Calls `run.template operator()<M, R>()` for the tile and kernel of this shape.
-  template <class Run>
-  static void with_tile(const Conv2dShape& s, const Run& run) {
-    if (s.kernel_height == 5) return run.template operator()<4, 5>();
-    switch (*tile(s)) {
-      case 2:
-        return run.template operator()<2, 3>();
-      case 4:
-        return run.template operator()<4, 3>();
-      default:
-        return run.template operator()<6, 3>();
-    }
   }
 };
 
