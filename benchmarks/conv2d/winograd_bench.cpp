@@ -4,6 +4,9 @@
 // A figure is the least time of many runs, in ms, and the GFLOP/s a direct convolution would need for it.
 // Every Winograd result is first compared with oneDNN's. "cached" uses weights transformed beforehand
 // (inference).
+// The line "rule" says what choose_tile picks (M=0: direct), its speed-up over oneDNN, and the share of the
+// best.
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +14,7 @@
 #include <ctime>
 #include <dnnl.hpp>
 #include <new>
+#include <optional>
 #include <random>
 #include <string>
 #include <unordered_map>
@@ -175,9 +179,8 @@ void require_close(const char* what, double difference) {
   }
 }
 
-struct Times {
-  double forward, cached_forward, data, cached_data, weights;
-};
+/// Seconds of: forward, forward with cached weights, backward data, with cached weights, backward weights.
+using Times = std::array<double, 5>;
 
 template <int M, int R>
 Times winograd_times(const ConvShape& s, Direct& direct) {
@@ -194,16 +197,15 @@ Times winograd_times(const ConvShape& s, Direct& direct) {
   const auto weights = [&] {
     wg::backward_weights<M, R>(s, x, dy, wg::BlockedWeights<B, float>{dw.data}, dbias.data, workspace.span());
   };
-  t.forward = least_seconds([&] { wg::forward<M, R>(s, x, w, direct.bias.data, y.data, workspace.span()); });
+  t[0] = least_seconds([&] { wg::forward<M, R>(s, x, w, direct.bias.data, y.data, workspace.span()); });
   direct.forward();
   require_close("forward", difference(y, direct.y));
-  t.cached_forward =
-      least_seconds([&] { wg::forward<M, R>(s, x, tf, direct.bias.data, y.data, workspace.span()); });
-  t.data = least_seconds([&] { wg::backward_data<M, R>(s, dy, w, dx.data, workspace.span()); });
+  t[1] = least_seconds([&] { wg::forward<M, R>(s, x, tf, direct.bias.data, y.data, workspace.span()); });
+  t[2] = least_seconds([&] { wg::backward_data<M, R>(s, dy, w, dx.data, workspace.span()); });
   direct.backward_data();
   require_close("backward data", difference(dx, direct.dx));
-  t.cached_data = least_seconds([&] { wg::backward_data<M, R>(s, dy, td, dx.data, workspace.span()); });
-  t.weights = least_seconds(weights);
+  t[3] = least_seconds([&] { wg::backward_data<M, R>(s, dy, td, dx.data, workspace.span()); });
+  t[4] = least_seconds(weights);
   direct.backward_weights();
   direct.reorder_dw();
   require_close("backward weights", difference(dw, direct.dw));
@@ -255,17 +257,31 @@ void report(const Layer& layer) {
                d = least_seconds([&] { direct.backward_data(); }),
                w = least_seconds([&] { direct.backward_weights(); });
   print("oneDNN direct", f, f, d, d, w);
-  const auto winograd = [&](const char* what, const Times& t) {
-    print(what, t.forward, t.cached_forward, t.data, t.cached_data, t.weights);
-  };
-  if (s.kernel == 5) {
-    winograd("F(4x4,5x5)", winograd_times<4, 5>(s, direct));
-    winograd("F(2x2,5x5)", winograd_times<2, 5>(s, direct));
-  } else {
-    winograd("F(6x6,3x3)", winograd_times<6, 3>(s, direct));
-    winograd("F(4x4,3x3)", winograd_times<4, 3>(s, direct));
-    winograd("F(2x2,3x3)", winograd_times<2, 3>(s, direct));
-  }
+  using kfer::winograd::Pass;
+  const std::optional<int> chosen[] = {kfer::winograd::choose_tile(s, Pass::forward),
+                                       kfer::winograd::choose_tile(s, Pass::forward, true),
+                                       kfer::winograd::choose_tile(s, Pass::backward_data),
+                                       kfer::winograd::choose_tile(s, Pass::backward_data, true),
+                                       kfer::winograd::choose_tile(s, Pass::backward_weights)};
+  double best[] = {f, f, d, d, w}, ruled[] = {f, f, d, d, w};
+  for (const int m : {2, 4, 6})
+    kfer::winograd::with_tile(m, s.kernel, [&]<int M, int R>() {
+      const Times t = winograd_times<M, R>(s, direct);
+      print(kfer::text("F(", M, 'x', M, ',', R, 'x', R, ')').c_str(), t[0], t[1], t[2], t[3], t[4]);
+      for (int i = 0; i < 5; ++i) {
+        best[i] = std::min(best[i], t[i]);
+        if (chosen[i] == M) ruled[i] = t[i];
+      }
+    });
+  std::printf("  %-14s", "rule");
+  for (int i = 0; i < 5; ++i)
+    std::printf("  M=%d %4.2fx %3.0f%%", chosen[i].value_or(0),
+                (i < 2   ? f
+                 : i < 4 ? d
+                         : w) /
+                    ruled[i],
+                100 * best[i] / ruled[i]);
+  std::printf("\n");
 }
 
 }  // namespace

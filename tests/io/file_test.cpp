@@ -173,8 +173,9 @@ TEST_CASE("a kill at any moment leaves the old content or the new, and the next 
     interrupted += dir.list().size() > 1;
   }
   CHECK(interrupted > 0);  // else the kills missed what they are to test
+  io::atomic_write(dir / "a.saving-notes", "not a temporary file");
   io::atomic_write(path, "end");
-  CHECK(dir.list() == std::vector<std::string>{"a"});
+  CHECK(dir.list() == std::vector<std::string>{"a", "a.saving-notes"});
 }
 
 TEST_CASE("the sweep spares a save in progress") {

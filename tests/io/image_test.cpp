@@ -43,7 +43,8 @@ std::vector<std::byte> without(std::vector<std::byte> bytes, std::size_t from, s
 TEST_CASE("images decode to what Pillow decodes them to") {
   const auto expected = io::read_npz(test::data_path("images_expected.npz"));
   CHECK(expected.size() == 10);
-  for (const auto& [name, pixels] : expected) {
+  for (const auto& [key, pixels] : expected) {
+    const std::string& name = key;
     CAPTURE(name);
     const auto bytes = test::data(name);
     CHECK(io::image_size(bytes) == ImageSize{13, 17});

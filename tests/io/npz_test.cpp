@@ -63,7 +63,8 @@ TEST_CASE("every kind of deflate block, against what zlib compressed") {
   for (int n = 0; n < 400; ++n) expected += kfer::text(n, " squared is ", n * n, ". ");
   const auto streams = read("deflate.npz");
   CHECK(streams.size() == 6);
-  for (const auto& [name, stream] : streams) {
+  for (const auto& [key, stream] : streams) {
+    const std::string& name = key;
     CAPTURE(name);
     std::vector<std::byte> out(expected.size());
     io::inflate(stream.data, out);

@@ -139,13 +139,13 @@ TEST_CASE("the format's rules are checked one by one") {
       {R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
        0, "a second member 'a'"},
   };
-  for (const auto& [header, data, message] : cases) {
-    CAPTURE(header);
-    const auto parse = [&] { Safetensors::parse(file_of(header, data), "m.safetensors"); };
-    if (message == nullptr)
+  for (const Case& c : cases) {
+    CAPTURE(c.header);
+    const auto parse = [&] { Safetensors::parse(file_of(c.header, c.data), "m.safetensors"); };
+    if (c.message == nullptr)
       CHECK_NOTHROW(parse());
     else
-      CHECK(throws_with<FormatError>(parse, {"m.safetensors", message}));
+      CHECK(throws_with<FormatError>(parse, {"m.safetensors", c.message}));
   }
 }
 

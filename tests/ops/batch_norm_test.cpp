@@ -8,18 +8,20 @@ using test::numbers;
 namespace {
 
 template <class T, class D>
-Variable<T, D> run(const std::vector<Variable<T, D>>& v, const BatchNormOptions& options, Tensor<T, D>* mean_after = nullptr,
-                     Tensor<T, D>* var_after = nullptr) {
+Variable<T, D> run(const std::vector<Variable<T, D>>& v, const BatchNormOptions& options,
+                   Tensor<T, D>* mean_after = nullptr, Tensor<T, D>* var_after = nullptr) {
   const std::int64_t channels = v[0].size(1);
   const std::size_t first = v.size() == 4 ? 2 : 1;  // inputs: x, residual if any, gamma, beta
   Tensor<T, D> mean = cast<T>(numbers({channels}, 21)), var = cast<T>(numbers({channels}, 22, 0.5, 2));
-  const auto y = batch_norm(v[0], v[first], v[first + 1], mean, var, options, v.size() == 4 ? &v[1] : nullptr);
+  const auto y =
+      batch_norm(v[0], v[first], v[first + 1], mean, var, options, v.size() == 4 ? &v[1] : nullptr);
   if (mean_after) *mean_after = mean, *var_after = var;
   return y;
 }
 
-const Shape shapes[] = {{4, 16, 5, 7}, {3, 17, 3, 3}, {2, 32, 40, 20}, {5, 3, 1, 1}, {2, 48, 2, 2}, {70, 16, 2, 2},
-                        {7, 5}, {40, 33}, {3, 16}, {2, 3, 5}, {2, 1, 19, 31}, {0, 16, 3, 3}, {0, 4}, {1, 8, 1, 2}};
+const Shape shapes[] = {{4, 16, 5, 7},  {3, 17, 3, 3}, {2, 32, 40, 20}, {5, 3, 1, 1}, {2, 48, 2, 2},
+                        {70, 16, 2, 2}, {7, 5},        {40, 33},        {3, 16},      {2, 3, 5},
+                        {2, 1, 19, 31}, {0, 16, 3, 3}, {0, 4},          {1, 8, 1, 2}};
 
 }  // namespace
 
@@ -37,19 +39,23 @@ TEST_CASE_TEMPLATE("batch_norm in float agrees with its definition in every memo
       }
 }
 
-TEST_CASE_TEMPLATE("batch_norm computes only the gradients that are wanted, whoever shares the incoming one", D, Cpu) {
+TEST_CASE_TEMPLATE("batch_norm computes only the gradients that are wanted, whoever shares the incoming one",
+                   D, Cpu) {
   const Shape shape{3, 16, 4, 5};
-  const auto x = numbers(shape, 1), r = numbers(shape, 2), gamma = numbers({16}, 3, 0.5, 1.5), beta = numbers({16}, 4);
+  const auto x = numbers(shape, 1), r = numbers(shape, 2), gamma = numbers({16}, 3, 0.5, 1.5),
+             beta = numbers({16}, 4);
   const Tensor<float, D> dy = cast<float>(numbers(shape, 5));
   for (const Layout& layout : test::layouts_of(shape))
     for (const bool training : {true, false})
       for (int wanted = 1; wanted < 16; ++wanted) {
         CAPTURE(wanted);
-        std::vector<Variable<float, D>> v{
-            Variable<float, D>(cast<float>(x).to(layout), wanted & 1), Variable<float, D>(cast<float>(r).to(layout), wanted & 2),
-            Variable<float, D>(cast<float>(gamma), wanted & 4), Variable<float, D>(cast<float>(beta), wanted & 8)};
+        std::vector<Variable<float, D>> v{Variable<float, D>(cast<float>(x).to(layout), wanted & 1),
+                                          Variable<float, D>(cast<float>(r).to(layout), wanted & 2),
+                                          Variable<float, D>(cast<float>(gamma), wanted & 4),
+                                          Variable<float, D>(cast<float>(beta), wanted & 8)};
         std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x, true), Variable<double, Cpu>(r, true),
-                                             Variable<double, Cpu>(gamma, true), Variable<double, Cpu>(beta, true)};
+                                             Variable<double, Cpu>(gamma, true),
+                                             Variable<double, Cpu>(beta, true)};
         const BatchNormOptions o{.training = training, .relu = true};
         const Tensor<float, D> held = dy.to(layout), copy = held;
         backward(run(v, o), held);
@@ -69,9 +75,11 @@ TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased v
       const auto gamma = numbers({shape[1]}, 3), beta = numbers({shape[1]}, 4);
       Tensor<float, D> mean, var;
       Tensor<double, Cpu> exact_mean, exact_var;
-      std::vector<Variable<float, D>> v{Variable<float, D>(cast<float>(x).to(layout)), Variable<float, D>(cast<float>(gamma)),
+      std::vector<Variable<float, D>> v{Variable<float, D>(cast<float>(x).to(layout)),
+                                        Variable<float, D>(cast<float>(gamma)),
                                         Variable<float, D>(cast<float>(beta))};
-      std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x), Variable<double, Cpu>(gamma), Variable<double, Cpu>(beta)};
+      std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x), Variable<double, Cpu>(gamma),
+                                           Variable<double, Cpu>(beta)};
       run(v, {.momentum = 0.3}, &mean, &var);
       run(e, {.momentum = 0.3}, &exact_mean, &exact_var);
       CHECK(largest_difference(mean, exact_mean) < 1e-6);
@@ -94,8 +102,8 @@ TEST_CASE_TEMPLATE("batch_norm is exact where the mean is large against the devi
     batch_norm(Variable<float, D>(cast<float>(x).to(layout)), Variable<float, D>(ones<float, D>({16})),
                Variable<float, D>(zeros<float, D>({16})), mean, var, {.momentum = 1});
     Tensor<double, Cpu> exact_mean = zeros<double, Cpu>({16}), exact_var = exact_mean;
-    batch_norm(Variable<double, Cpu>(x), Variable<double, Cpu>(ones<double, Cpu>({16})), Variable<double, Cpu>(zeros<double, Cpu>({16})),
-               exact_mean, exact_var, {.momentum = 1});
+    batch_norm(Variable<double, Cpu>(x), Variable<double, Cpu>(ones<double, Cpu>({16})),
+               Variable<double, Cpu>(zeros<double, Cpu>({16})), exact_mean, exact_var, {.momentum = 1});
     CHECK(relative_rms(mean, exact_mean) < 1e-7);
     CHECK(relative_rms(var, exact_var) < 1e-6);
   }
@@ -114,7 +122,8 @@ TEST_CASE_TEMPLATE("gradients of batch_norm", D, Cpu) {
 }
 
 TEST_CASE_TEMPLATE("batch_norm names what does not fit", D, Cpu) {
-  const Variable<float, D> x(ones<float, D>({2, 3, 4, 4})), c(ones<float, D>({3})), wrong(ones<float, D>({4}));
+  const Variable<float, D> x(ones<float, D>({2, 3, 4, 4})), c(ones<float, D>({3})),
+      wrong(ones<float, D>({4}));
   Tensor<float, D> mean = zeros<float, D>({3}), var = ones<float, D>({3});
   const auto message = test::message_of<ShapeError>([&] { batch_norm(x, wrong, c, mean, var); });
   CHECK(test::contains(message, "[2, 3, 4, 4]"));

@@ -25,9 +25,10 @@ TEST_CASE_TEMPLATE("linear as in PyTorch", D, Cpu) {
 
 TEST_CASE_TEMPLATE("matmul as in PyTorch", D, Cpu) {
   for_each_golden("matmul", [](const GoldenCase& c) {
-    check_golden<D>(c, {"a", "b"}, [o = MatmulOptions{c.flag("transpose_a"), c.flag("transpose_b")}](const auto& v) {
-      return matmul(v[0], v[1], o);
-    });
+    check_golden<D>(c, {"a", "b"},
+                    [o = MatmulOptions{c.flag("transpose_a"), c.flag("transpose_b")}](const auto& v) {
+                      return matmul(v[0], v[1], o);
+                    });
   });
 }
 
@@ -105,8 +106,7 @@ TEST_CASE_TEMPLATE("losses as in PyTorch", D, Cpu) {
       CrossEntropyOptions<T, Cpu> o{.label_smoothing = c.number("label_smoothing")};
       if (c.string("reduction") == "batch_mean") o.reduction = Reduction::batch_mean;
       if (c.has("class_weight")) o.class_weights = c.tensor<T>("class_weight");
-      if (c.shape("target").rank() == 2)
-        return softmax_cross_entropy(v[0], c.tensor<T>("target"), o);
+      if (c.shape("target").rank() == 2) return softmax_cross_entropy(v[0], c.tensor<T>("target"), o);
       return softmax_cross_entropy(v[0], c.tensor<std::int64_t, std::int64_t>("target"), o);
     });
   });

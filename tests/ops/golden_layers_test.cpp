@@ -17,8 +17,8 @@ template <class T, class D>
 Variable<T, D> normalise(const GoldenCase& c, const std::vector<Variable<T, D>>& v, bool relu,
                          const std::string& variance_after) {
   Tensor<T, D> mean = c.tensor<T>("running_mean"), var = c.tensor<T>("running_var");
-  const BatchNormOptions o{.training = c.flag("training"), .momentum = c.number("momentum"), .eps = c.number("eps"),
-                           .relu = relu};
+  const BatchNormOptions o{
+      .training = c.flag("training"), .momentum = c.number("momentum"), .eps = c.number("eps"), .relu = relu};
   const auto y = batch_norm(v[0], v[1], v[2], mean, var, o, v.size() == 4 ? &v[3] : nullptr);
   if (o.training) {
     CHECK(largest_difference(mean, c.tensor<double>("running_mean_after")) < 1e-6);
@@ -33,7 +33,8 @@ TEST_CASE_TEMPLATE("batch_norm as in PyTorch", D, Cpu) {
   for_each_golden("batch_norm", [](const GoldenCase& c) {
     std::vector<std::string> names{"x", "gamma", "beta"};
     if (c.flag("add")) names.push_back("residual");
-    check_golden<D>(c, names, [&](const auto& v) { return normalise(c, v, c.flag("relu"), "running_var_after"); }, 1e-4);
+    check_golden<D>(
+        c, names, [&](const auto& v) { return normalise(c, v, c.flag("relu"), "running_var_after"); }, 1e-4);
   });
 }
 
@@ -42,10 +43,14 @@ TEST_CASE_TEMPLATE("pooling as in PyTorch", D, Cpu) {
     const std::string op = c.string("op");
     check_golden<D>(c, {"x"}, [&](const auto& v) {
       if (op == "global_avg_pool") return global_avg_pool(v[0]);
-      const std::int64_t kernel = c.integer("kernel"), stride = c.integer("stride"), padding = c.integer("padding");
-      if (op == "max_pool2d") return max_pool2d(v[0], {.kernel = kernel, .stride = stride, .padding = padding});
+      const std::int64_t kernel = c.integer("kernel"), stride = c.integer("stride"),
+                         padding = c.integer("padding");
+      if (op == "max_pool2d")
+        return max_pool2d(v[0], {.kernel = kernel, .stride = stride, .padding = padding});
       REQUIRE(op == "avg_pool2d");
-      return avg_pool2d(v[0], {.kernel = kernel, .stride = stride, .padding = padding,
+      return avg_pool2d(v[0], {.kernel = kernel,
+                               .stride = stride,
+                               .padding = padding,
                                .count_include_pad = c.flag("count_include_pad")});
     });
   });
@@ -62,8 +67,9 @@ TEST_CASE_TEMPLATE("layers as in Keras", D, Cpu) {
   for_each_golden("keras", [&](const GoldenCase& c) {
     const std::string op = c.string("op");
     if (op == "BatchNormalization") {
-      check_golden<D>(c, {"x", "gamma", "beta"},
-                      [&](const auto& v) { return normalise(c, v, false, "running_var_after_unbiased"); }, 1e-4);
+      check_golden<D>(
+          c, {"x", "gamma", "beta"},
+          [&](const auto& v) { return normalise(c, v, false, "running_var_after_unbiased"); }, 1e-4);
     } else if (op == "MaxPooling2D") {
       check_golden<D>(c, {"x"}, [](const auto& v) { return max_pool2d(v[0]); });
     } else if (op == "UpSampling2D") {

@@ -9,7 +9,14 @@ TEST_CASE_TEMPLATE("linear in float agrees with its definition", D, Cpu) {
   struct Sizes {
     std::int64_t batch, in, out;
   };
-  for (const Sizes& s : {Sizes{1, 1, 1}, {4, 8, 16}, {7, 17, 13}, {33, 5, 24}, {3, 100, 1}, {64, 513, 24}, {24, 1031, 7}, {5, 0, 3}}) {
+  for (const Sizes& s : {Sizes{1, 1, 1},
+                         {4, 8, 16},
+                         {7, 17, 13},
+                         {33, 5, 24},
+                         {3, 100, 1},
+                         {64, 513, 24},
+                         {24, 1031, 7},
+                         {5, 0, 3}}) {
     const std::int64_t n = s.batch, i = s.in, o = s.out;
     INFO(n, " x ", i, " -> ", o);
     const double scale = 1 / std::sqrt(i + 1.0);
@@ -18,9 +25,11 @@ TEST_CASE_TEMPLATE("linear in float agrees with its definition", D, Cpu) {
     const std::vector<Layout> layouts{Layout::row_major(2), Layout::row_major(2), Layout::row_major(1)};
     test::check_float<D>([](const auto& v) { return linear(v[0], v[1], v[2]); }, {x, w, b}, layouts);
     test::check_float<D>([](const auto& v) { return linear(v[0], v[1]); }, {x, w}, layouts);
-    test::check_float<D>([](const auto& v) { return linear(v[0], v[1], v[2], {.relu = true}); }, {x, w, b}, layouts);
-    test::check_float<D>([&](const auto& v) { return linear(v[0], v[1], v[2], {.relu = true, .dropout = mask}); },
-                         {x, w, b}, layouts);
+    test::check_float<D>([](const auto& v) { return linear(v[0], v[1], v[2], {.relu = true}); }, {x, w, b},
+                         layouts);
+    test::check_float<D>(
+        [&](const auto& v) { return linear(v[0], v[1], v[2], {.relu = true, .dropout = mask}); }, {x, w, b},
+        layouts);
   }
 }
 
@@ -49,13 +58,15 @@ TEST_CASE_TEMPLATE("gradients of linear", D, Cpu) {
   gradcheck<D>([](const auto& v) { return linear(v[0], v[1], v[2], {.relu = true}); }, inputs);
   gradcheck<D>(
       [](const auto& v) {
-        return linear(v[0], v[1], v[2], {.relu = true, .dropout = DropoutMask{0.5f, {.seed = 3, .stream = 1}}});
+        return linear(v[0], v[1], v[2],
+                      {.relu = true, .dropout = DropoutMask{0.5f, {.seed = 3, .stream = 1}}});
       },
       inputs);
 }
 
 TEST_CASE_TEMPLATE("linear gives the same bits in every run", D, Cpu) {
-  const Variable<float, D> x(cast<float>(numbers({64, 5000}, 1)), true), w(cast<float>(numbers({24, 5000}, 2)), true);
+  const Variable<float, D> x(cast<float>(numbers({64, 5000}, 1)), true),
+      w(cast<float>(numbers({24, 5000}, 2)), true);
   const auto once = [&] {
     const auto y = linear(x, w);
     w.settle(Layout::row_major(2));

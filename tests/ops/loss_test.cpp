@@ -17,7 +17,8 @@ template <class V>
 using element = typename std::decay_t<V>::value_type::value_type;
 }  // namespace
 
-TEST_CASE_TEMPLATE("softmax_cross_entropy: float agrees with double, and both with finite differences", D, Cpu) {
+TEST_CASE_TEMPLATE("softmax_cross_entropy: float agrees with double, and both with finite differences", D,
+                   Cpu) {
   for (const Shape& shape : {Shape{8, 6}, {5, 22}, {1, 1}, {3, 1000}, {64, 24}, {301, 7}})
     for (const double smoothing : {0.0, 0.1})
       for (const Reduction reduction : {Reduction::mean, Reduction::batch_mean, Reduction::sum})
@@ -31,7 +32,9 @@ TEST_CASE_TEMPLATE("softmax_cross_entropy: float agrees with double, and both wi
           test::check_layouts<D>(f, {numbers(shape, 1, -4, 4)});
           if (shape.numel() < 60) gradcheck<D>(f, {numbers(shape, 1, -4, 4)});
         }
-  const auto soft = [](const auto& v) { return softmax_cross_entropy(v[0], cast<element<decltype(v)>>(numbers({5, 7}, 3, 0, 1))); };
+  const auto soft = [](const auto& v) {
+    return softmax_cross_entropy(v[0], cast<element<decltype(v)>>(numbers({5, 7}, 3, 0, 1)));
+  };
   test::check_layouts<D>(soft, {numbers({5, 7}, 1, -4, 4)});
   gradcheck<D>(soft, {numbers({5, 7}, 1, -4, 4)});
 }
@@ -51,15 +54,20 @@ TEST_CASE_TEMPLATE("softmax_cross_entropy in closed form", D, Cpu) {
 
 TEST_CASE_TEMPLATE("softmax_cross_entropy refuses labels that are no class", D, Cpu) {
   const Variable<float, D> x(zeros<float, D>({3, 4}));
-  const auto message =
-      test::message_of<ValueError>([&] { softmax_cross_entropy(x, Tensor<std::int64_t, D>({3}, {0, 3, 4})); });
+  const auto message = test::message_of<ValueError>([&] {
+    softmax_cross_entropy(x, Tensor<std::int64_t, D>({3}, {0, 3, 4}));
+  });
   CHECK(test::contains(message, "label 4"));
   CHECK(test::contains(message, "index 2"));
   CHECK_THROWS_AS(softmax_cross_entropy(x, Tensor<std::int64_t, D>({3}, {0, -1, 0})), ValueError);
   CHECK_THROWS_AS(softmax_cross_entropy(x, Tensor<std::int64_t, D>({2}, {0, 1})), ShapeError);
   CHECK_THROWS_AS(softmax_cross_entropy(x, ones<float, D>({3, 5})), ShapeError);
-  CHECK_THROWS_AS(softmax_cross_entropy(Variable<float, D>(Tensor<float, D>({0, 4})), Tensor<std::int64_t, D>({0})), ValueError);
-  CHECK_THROWS_AS(softmax_cross_entropy(x, Tensor<std::int64_t, D>({3}, {0, 1, 2}), {.class_weights = ones<float, D>({3})}), ShapeError);
+  CHECK_THROWS_AS(
+      softmax_cross_entropy(Variable<float, D>(Tensor<float, D>({0, 4})), Tensor<std::int64_t, D>({0})),
+      ValueError);
+  CHECK_THROWS_AS(softmax_cross_entropy(x, Tensor<std::int64_t, D>({3}, {0, 1, 2}),
+                                        {.class_weights = ones<float, D>({3})}),
+                  ShapeError);
 }
 
 TEST_CASE_TEMPLATE("bce_with_logits: float agrees with double, and both with finite differences", D, Cpu) {
@@ -87,17 +95,22 @@ TEST_CASE_TEMPLATE("bce_with_logits is exact for extreme logits and refuses othe
   CHECK(loss(30, 1) == doctest::Approx(std::exp(-30.0)).epsilon(1e-5));
   CHECK(std::isnan(loss(NAN, 1)));
   const Variable<float, D> x(zeros<float, D>({2, 3}));
-  const auto message = test::message_of<ValueError>([&] { bce_with_logits(x, Tensor<float, D>({2, 3}, {0, 1, 0, 1, 1.5, 0})); });
+  const auto message = test::message_of<ValueError>([&] {
+    bce_with_logits(x, Tensor<float, D>({2, 3}, {0, 1, 0, 1, 1.5, 0}));
+  });
   CHECK(test::contains(message, "1.5"));
   CHECK(test::contains(message, "index 4"));
   CHECK_THROWS_AS(bce_with_logits(x, full<float, D>({2, 3}, NAN)), ValueError);
   CHECK_THROWS_AS(bce_with_logits(x, zeros<float, D>({3, 2})), ShapeError);
-  CHECK_THROWS_AS(bce_with_logits(x, zeros<float, D>({2, 3}), {.positive_weights = ones<float, D>({2})}), ShapeError);
+  CHECK_THROWS_AS(bce_with_logits(x, zeros<float, D>({2, 3}), {.positive_weights = ones<float, D>({2})}),
+                  ShapeError);
 }
 
 TEST_CASE_TEMPLATE("mse_loss", D, Cpu) {
   for (const Shape& shape : {Shape{3, 5}, {2, 16, 9, 11}, {1}, {5000}}) {
-    const auto f = [&](const auto& v) { return mse_loss(v[0], cast<element<decltype(v)>>(numbers(shape, 3))); };
+    const auto f = [&](const auto& v) {
+      return mse_loss(v[0], cast<element<decltype(v)>>(numbers(shape, 3)));
+    };
     test::check_layouts<D>(f, {numbers(shape, 1)});
     if (shape.numel() < 60) gradcheck<D>(f, {numbers(shape, 1)});
   }

@@ -8,10 +8,16 @@ using test::numbers;
 TEST_CASE_TEMPLATE("matmul in float agrees with its definition, and has its gradients", D, Cpu) {
   for (const bool ta : {false, true})
     for (const bool tb : {false, true})
-      for (const auto& size : {std::array<std::int64_t, 3>{4, 6, 5}, {17, 11, 13}, {1, 1, 31}, {23, 29, 1}, {1, 1, 1}, {64, 48, 100}}) {
+      for (const auto& size : {std::array<std::int64_t, 3>{4, 6, 5},
+                               {17, 11, 13},
+                               {1, 1, 31},
+                               {23, 29, 1},
+                               {1, 1, 1},
+                               {64, 48, 100}}) {
         const std::int64_t m = size[0], n = size[1], k = size[2];
         INFO("op(a) ", m, " x ", k, ", op(b) ", k, " x ", n, ", transposed: ", ta, " ", tb);
-        const auto a = numbers(ta ? Shape{k, m} : Shape{m, k}, 1), b = numbers(tb ? Shape{n, k} : Shape{k, n}, 2);
+        const auto a = numbers(ta ? Shape{k, m} : Shape{m, k}, 1),
+                   b = numbers(tb ? Shape{n, k} : Shape{k, n}, 2);
         const auto f = [&](const auto& v) { return matmul(v[0], v[1], {ta, tb}); };
         test::check_float<D>(f, {a, b}, {Layout::row_major(2), Layout::row_major(2)});
         if (m * n * k < 200) gradcheck<D>(f, {a, b});

@@ -6,14 +6,18 @@ using namespace kfer;
 using test::numbers;
 
 namespace {
-const Shape shapes[] = {{2, 16, 8, 8}, {1, 17, 7, 9}, {2, 3, 9, 11}, {1, 32, 5, 4}, {3, 24, 6, 7}, {2, 8, 3, 3}, {1, 1, 4, 2}, {0, 16, 4, 4}};
+const Shape shapes[] = {{2, 16, 8, 8}, {1, 17, 7, 9}, {2, 3, 9, 11}, {1, 32, 5, 4},
+                        {3, 24, 6, 7}, {2, 8, 3, 3},  {1, 1, 4, 2},  {0, 16, 4, 4}};
 }
 
 TEST_CASE_TEMPLATE("max_pool2d in float agrees with its definition in every memory order", D, Cpu) {
   for (const Shape& shape : shapes)
-    for (const MaxPool2dOptions& o :
-         std::vector<MaxPool2dOptions>{{}, {.kernel = 3, .stride = 2, .padding = 1}, {.kernel = 3, .stride = 1, .padding = 1}, {.kernel = 2, .stride = 3, .padding = 1},
-          {.kernel = {2, 1}, .stride = {1, 2}}, {.kernel = 1, .stride = 2}}) {
+    for (const MaxPool2dOptions& o : std::vector<MaxPool2dOptions>{{},
+                                                                   {.kernel = 3, .stride = 2, .padding = 1},
+                                                                   {.kernel = 3, .stride = 1, .padding = 1},
+                                                                   {.kernel = 2, .stride = 3, .padding = 1},
+                                                                   {.kernel = {2, 1}, .stride = {1, 2}},
+                                                                   {.kernel = 1, .stride = 2}}) {
       auto x = numbers(shape, 3);
       test::check_layouts<D>([&](const auto& v) { return max_pool2d(v[0], o); }, {x}, 1e-6);
       double* p = x.mutable_data();  // ties: few distinct values
@@ -24,7 +28,8 @@ TEST_CASE_TEMPLATE("max_pool2d in float agrees with its definition in every memo
 
 TEST_CASE_TEMPLATE("max_pool2d of large windows", D, Cpu) {
   const MaxPool2dOptions o{.kernel = 19, .stride = 7, .padding = 9};
-  test::check_layouts<D>([&](const auto& v) { return max_pool2d(v[0], o); }, {numbers({1, 16, 23, 29}, 3)}, 1e-6);
+  test::check_layouts<D>([&](const auto& v) { return max_pool2d(v[0], o); }, {numbers({1, 16, 23, 29}, 3)},
+                         1e-6);
 }
 
 TEST_CASE_TEMPLATE("the first of equal maxima gets the gradient, and a NaN is the maximum", D, Cpu) {
@@ -45,9 +50,10 @@ TEST_CASE_TEMPLATE("the first of equal maxima gets the gradient, and a NaN is th
 TEST_CASE_TEMPLATE("avg_pool2d in float agrees with its definition in every memory order", D, Cpu) {
   for (const Shape& shape : shapes)
     for (const bool include : {true, false})
-      for (const AvgPool2dOptions& o :
-           std::vector<AvgPool2dOptions>{{.count_include_pad = include}, {.kernel = 3, .stride = 2, .padding = 1, .count_include_pad = include},
-            {.kernel = 3, .stride = 1, .padding = 1, .count_include_pad = include}})
+      for (const AvgPool2dOptions& o : std::vector<AvgPool2dOptions>{
+               {.count_include_pad = include},
+               {.kernel = 3, .stride = 2, .padding = 1, .count_include_pad = include},
+               {.kernel = 3, .stride = 1, .padding = 1, .count_include_pad = include}})
         test::check_layouts<D>([&](const auto& v) { return avg_pool2d(v[0], o); }, {numbers(shape, 3)});
 }
 
@@ -61,7 +67,11 @@ TEST_CASE_TEMPLATE("gradients of pooling", D, Cpu) {
   gradcheck<D>([](const auto& v) { return max_pool2d(v[0], {.kernel = 3, .stride = 2, .padding = 1}); }, {x});
   gradcheck<D>([](const auto& v) { return max_pool2d(v[0]); }, {x});
   gradcheck<D>([](const auto& v) { return avg_pool2d(v[0], {.kernel = 3, .stride = 2, .padding = 1}); }, {x});
-  gradcheck<D>([](const auto& v) { return avg_pool2d(v[0], {.kernel = 3, .stride = 1, .padding = 1, .count_include_pad = false}); }, {x});
+  gradcheck<D>(
+      [](const auto& v) {
+        return avg_pool2d(v[0], {.kernel = 3, .stride = 1, .padding = 1, .count_include_pad = false});
+      },
+      {x});
   gradcheck<D>([](const auto& v) { return global_avg_pool(v[0]); }, {x});
 }
 

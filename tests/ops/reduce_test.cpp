@@ -15,10 +15,12 @@ TEST_CASE_TEMPLATE("sums and means in closed form", D, Cpu) {
   CHECK(mean(x, {.dims = {1}}).value().to_vector() == std::vector<float>{2, 5});
   CHECK(sum(x, {.dims = {0, 1}, .keepdim = true}).shape() == Shape{1, 1});
   CHECK(sum(Variable<float, D>(Tensor<float, D>({0, 3}))).item() == 0);
-  CHECK(sum(Variable<float, D>(Tensor<float, D>({0, 3})), {.dims = {0}}).value().to_vector() == std::vector<float>{0, 0, 0});
+  CHECK(sum(Variable<float, D>(Tensor<float, D>({0, 3})), {.dims = {0}}).value().to_vector() ==
+        std::vector<float>{0, 0, 0});
 }
 
-TEST_CASE_TEMPLATE("reductions in float agree with double in every memory order, and have their gradients", D, Cpu) {
+TEST_CASE_TEMPLATE("reductions in float agree with double in every memory order, and have their gradients", D,
+                   Cpu) {
   for (const auto& dims : std::vector<std::vector<int>>{{}, {0}, {1}, {2, 3}, {0, 2, 3}, {3}, {1, 3}})
     for (const bool keep : {false, true})
       for (const Shape& shape : {Shape{2, 16, 3, 5}, Shape{2, 3, 5, 7}, Shape{1, 8, 1, 90}}) {

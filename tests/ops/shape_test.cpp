@@ -21,7 +21,8 @@ TEST_CASE_TEMPLATE("permute and transpose", D, Cpu) {
   const Variable<float, D> x(arange<float, D>(6).reshape({2, 3}));
   CHECK(transpose(x).value().to_vector() == std::vector<float>{0, 3, 1, 4, 2, 5});
   for (const Shape& shape : {Shape{2, 3, 5, 4}, {1, 16, 3, 7}, {2, 1, 1, 3}, {0, 2, 3, 4}})
-    for (const std::vector<int>& dims : std::vector<std::vector<int>>{{0, 2, 3, 1}, {3, 2, 1, 0}, {1, 0, -1, 2}}) {
+    for (const std::vector<int>& dims :
+         std::vector<std::vector<int>>{{0, 2, 3, 1}, {3, 2, 1, 0}, {1, 0, -1, 2}}) {
       const auto f = [&](const auto& v) { return permute(v[0], dims); };
       test::check_layouts<D>(f, {numbers(shape, 1)}, 1e-9);
       const auto y = f(std::vector{Variable<double, Cpu>(numbers(shape, 1))}).value();
@@ -56,7 +57,11 @@ TEST_CASE_TEMPLATE("concat and slice undo each other along every dimension and m
   CHECK(concat(std::vector{a, b}, -1).value().to_vector() == std::vector<float>{1, 2, 3});
   CHECK(slice(a, 1, 1, 1).value().to_vector() == std::vector<float>{2});
   CHECK(slice(a, 1, 2, 0).shape() == Shape{1, 0});
-  gradcheck<D>([](const auto& v) { return concat(std::vector{v[0], v[1]}, 1); }, {numbers({2, 3, 2}, 1), numbers({2, 1, 2}, 2)});
+  gradcheck<D>(
+      [](const auto& v) {
+        return concat(std::vector{v[0], v[1]}, 1);
+      },
+      {numbers({2, 3, 2}, 1), numbers({2, 1, 2}, 2)});
   gradcheck<D>([](const auto& v) { return slice(v[0], 1, 1, 2); }, {numbers({2, 4, 3}, 1)});
   const auto message = test::message_of<ShapeError>([&] { concat(std::vector{a, b}, 0); });
   CHECK(test::contains(message, "[1, 2]"));

@@ -6,11 +6,13 @@ using namespace kfer;
 using test::numbers;
 
 TEST_CASE_TEMPLATE("softmax in float agrees with its definition along every dimension", D, Cpu) {
-  for (const Shape& shape : {Shape{4, 6}, {3, 24}, {5, 17}, {7, 1}, {2, 1003}, {2, 16, 3, 4}, {9}, {0, 5}, {130, 33}})
+  for (const Shape& shape :
+       {Shape{4, 6}, {3, 24}, {5, 17}, {7, 1}, {2, 1003}, {2, 16, 3, 4}, {9}, {0, 5}, {130, 33}})
     for (std::size_t d = 0; d < shape.rank(); ++d) {
       const auto dim = static_cast<std::int64_t>(d);
       test::check_layouts<D>([=](const auto& v) { return softmax(v[0], dim); }, {numbers(shape, 1, -5, 5)});
-      test::check_layouts<D>([=](const auto& v) { return log_softmax(v[0], dim); }, {numbers(shape, 1, -5, 5)});
+      test::check_layouts<D>([=](const auto& v) { return log_softmax(v[0], dim); },
+                             {numbers(shape, 1, -5, 5)});
     }
 }
 

@@ -6,9 +6,11 @@ using namespace kfer;
 using test::numbers;
 
 TEST_CASE_TEMPLATE("upsample_nearest in float agrees with its definition in every memory order", D, Cpu) {
-  for (const Shape& shape : {Shape{2, 16, 3, 4}, {1, 17, 2, 3}, {2, 3, 5, 5}, {1, 24, 1, 1}, {1, 5, 5, 1}, {0, 16, 2, 2}})
+  for (const Shape& shape :
+       {Shape{2, 16, 3, 4}, {1, 17, 2, 3}, {2, 3, 5, 5}, {1, 24, 1, 1}, {1, 5, 5, 1}, {0, 16, 2, 2}})
     for (const std::int64_t scale : {1, 2, 3})
-      test::check_layouts<D>([=](const auto& v) { return upsample_nearest(v[0], scale); }, {numbers(shape, 1)});
+      test::check_layouts<D>([=](const auto& v) { return upsample_nearest(v[0], scale); },
+                             {numbers(shape, 1)});
 }
 
 TEST_CASE_TEMPLATE("upsample_nearest repeats pixels", D, Cpu) {

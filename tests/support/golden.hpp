@@ -1,5 +1,5 @@
-// Golden values: safetensors files of tests/data with cases `case3/x` and their parameters `case3.stride`, which
-// tests/data/README.md describes.
+// Golden values: safetensors files of tests/data with cases `case3/x` and their parameters `case3.stride`,
+// which tests/data/README.md describes.
 #pragma once
 
 #include <cstdlib>
@@ -20,7 +20,8 @@ class GoldenCase {
   template <class T, class Stored = float>
   Tensor<T, Cpu> tensor(const std::string& tensor) const {
     const auto values = file_->values<Stored>(name_ + '/' + tensor);
-    return Tensor<T, Cpu>(file_->at(name_ + '/' + tensor).shape, std::span<const T>(std::vector<T>(values.begin(), values.end())));
+    return Tensor<T, Cpu>(file_->at(name_ + '/' + tensor).shape,
+                          std::span<const T>(std::vector<T>(values.begin(), values.end())));
   }
 
   std::string string(const std::string& key) const {
@@ -30,7 +31,9 @@ class GoldenCase {
   }
   bool flag(const std::string& key) const { return string(key) == "true"; }
   double number(const std::string& key) const { return std::strtod(string(key).c_str(), nullptr); }
-  std::int64_t integer(const std::string& key) const { return std::strtoll(string(key).c_str(), nullptr, 10); }
+  std::int64_t integer(const std::string& key) const {
+    return std::strtoll(string(key).c_str(), nullptr, 10);
+  }
   std::vector<int> integers(const std::string& key) const {
     std::vector<int> out;
     const std::string list = string(key);
@@ -60,10 +63,12 @@ void for_each_golden(const std::string& name, const Visit& visit) {
   }
 }
 
-/// Runs `f(variables)` on the named inputs of a case, in double and in float on D, the first input in every memory
-/// order, and compares the result with `y` and the gradients with `grad_<input>`, where the case has them.
+/// Runs `f(variables)` on the named inputs of a case, in double and in float on D, the first input in every
+/// memory order, and compares the result with `y` and the gradients with `grad_<input>`, where the case has
+/// them.
 template <class D, class F>
-void check_golden(const GoldenCase& golden, const std::vector<std::string>& names, const F& f, double tolerance = 2e-5) {
+void check_golden(const GoldenCase& golden, const std::vector<std::string>& names, const F& f,
+                  double tolerance = 2e-5) {
   const auto run = [&](auto zero, const Layout& layout, double limit) {
     using T = decltype(zero);
     std::vector<Variable<T, D>> inputs;
@@ -76,7 +81,9 @@ void check_golden(const GoldenCase& golden, const std::vector<std::string>& name
     const auto expected = golden.tensor<double>("y");
     REQUIRE(y.shape() == expected.shape());
     CHECK(largest_difference(y.value(), expected) < limit);
-    backward(y, (golden.has("grad_y") ? golden.tensor<T>("grad_y") : ones<T, D>(y.shape())).to(y.value().layout()));
+    backward(
+        y,
+        (golden.has("grad_y") ? golden.tensor<T>("grad_y") : ones<T, D>(y.shape())).to(y.value().layout()));
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (!golden.has("grad_" + names[i])) continue;
       INFO("gradient of ", names[i]);

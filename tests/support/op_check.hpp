@@ -1,5 +1,5 @@
-// What tests of operations share: every memory order of a shape, and the comparison of an operation in float, on a
-// device and in any order, with the loops in double that define it.
+// What tests of operations share: every memory order of a shape, and the comparison of an operation in float,
+// on a device and in any order, with the loops in double that define it.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -30,11 +30,11 @@ inline Tensor<double, Cpu> numbers(const Shape& shape, std::uint64_t seed, doubl
   return cast<double>(uniform<float, Cpu>(shape, {.seed = seed, .stream = 0}, low, high));
 }
 
-/// Runs the generic operation `f(variables)` in double on row-major Cpu tensors, and in float on device D with the
-/// inputs in the given memory orders; compares the result and the gradient of every input.
+/// Runs the generic operation `f(variables)` in double on row-major Cpu tensors, and in float on device D
+/// with the inputs in the given memory orders; compares the result and the gradient of every input.
 template <class D, class F>
-void check_float(const F& f, const std::vector<Tensor<double, Cpu>>& inputs, const std::vector<Layout>& layouts,
-                 double tolerance = 2e-5) {
+void check_float(const F& f, const std::vector<Tensor<double, Cpu>>& inputs,
+                 const std::vector<Layout>& layouts, double tolerance = 2e-5) {
   std::vector<Variable<double, Cpu>> exact;
   std::vector<Variable<float, D>> tested;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -65,7 +65,8 @@ void check_layouts(const F& f, const std::vector<Tensor<double, Cpu>>& inputs, d
     for (const Layout& second : pair ? layouts_of(inputs[1].shape()) : std::vector<Layout>{Layout()}) {
       layouts[0] = first;
       if (pair) layouts[1] = second;
-      INFO("shape ", to_string(inputs[0].shape()), ", layout ", to_string(first), pair ? " and " + to_string(second) : "");
+      INFO("shape ", to_string(inputs[0].shape()), ", layout ", to_string(first),
+           pair ? " and " + to_string(second) : "");
       check_float<D>(f, inputs, layouts, tolerance);
     }
 }
@@ -81,6 +82,8 @@ std::string message_of(const F& f) {
   FAIL("no exception");
   return {};
 }
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace kfer::test

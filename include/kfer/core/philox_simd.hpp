@@ -22,8 +22,10 @@ namespace detail {
 
 /// Both halves of the 64-bit products of the lanes of `a` with `b`.
 template <int W>
-[[gnu::always_inline]] inline void multiply_wide(simd_u32<W> a, std::uint32_t b, simd_u32<W>& high, simd_u32<W>& low) {
-#if defined(__AVX2__)  // one instruction multiplies every other lane to 64 bits, which compilers do not find by themselves
+[[gnu::always_inline]] inline void multiply_wide(simd_u32<W> a, std::uint32_t b, simd_u32<W>& high,
+                                                 simd_u32<W>& low) {
+#if defined(__AVX2__)  // one instruction multiplies every other lane to 64 bits, which compilers do not find
+                       // by themselves
   if constexpr (W == 8 || (W == 16 && simd_width == 16)) {
     using wide = simd_u64<W / 2>;
     const auto x = reinterpret_cast<wide>(a);
@@ -61,8 +63,8 @@ template <class V, std::size_t... I>
 
 }  // namespace detail
 
-/// The words of W counters, given as their lower and upper halves: four vectors, word k of counter q in lane q of
-/// vector k. Equal to `philox` lane by lane.
+/// The words of W counters, given as their lower and upper halves: four vectors, word k of counter q in lane
+/// q of vector k. Equal to `philox` lane by lane.
 template <int W>
 [[gnu::always_inline]] inline void philox_words(const RandomStream& random, simd_u32<W> low, simd_u32<W> high,
                                                 simd_u32<W> (&words)[4]) {
@@ -84,10 +86,11 @@ template <int W>
   words[0] = c0, words[1] = c1, words[2] = c2, words[3] = c3;
 }
 
-/// The 8 half-words of each of W counters, those of lane q at out[8 q], in the order that DropoutMask counts them.
+/// The 8 half-words of each of W counters, those of lane q at out[8 q], in the order that DropoutMask counts
+/// them.
 template <int W>
-[[gnu::always_inline]] inline void philox_halves(const RandomStream& random, simd_u32<W> low, simd_u32<W> high,
-                                                 std::uint16_t* out) {
+[[gnu::always_inline]] inline void philox_halves(const RandomStream& random, simd_u32<W> low,
+                                                 simd_u32<W> high, std::uint16_t* out) {
   static_assert(std::endian::native == std::endian::little, "the lower half-word comes first in memory");
   simd_u32<W> w[4];
   philox_words<W>(random, low, high, w);
@@ -98,29 +101,35 @@ template <int W>
   detail::interleave(w[2], w[3], b[0], b[1], lanes);
   for (int half = 0; half < 2; ++half) {
     simd_u64<W / 2> first, second;
-    detail::interleave(reinterpret_cast<simd_u64<W / 2>>(a[half]), reinterpret_cast<simd_u64<W / 2>>(b[half]), first,
-                       second, pairs);
+    detail::interleave(reinterpret_cast<simd_u64<W / 2>>(a[half]), reinterpret_cast<simd_u64<W / 2>>(b[half]),
+                       first, second, pairs);
     std::memcpy(out + half * 4 * W, &first, sizeof first);
     std::memcpy(out + half * 4 * W + 2 * W, &second, sizeof second);
   }
 }
 
-/// Counters `first`, `first` + 1, ... for as many lanes as a vector has.
+/// Counter `first` + q / run * step + q % run in lane q. The defaults give consecutive ones; for a tile of a
+/// blocked layout, where a pixel has B lanes of C channels, run = B / 8 and step = C / 8 give the numbers of
+/// pixel after pixel.
 template <int W>
-[[gnu::always_inline]] inline void consecutive_counters(std::uint64_t first, simd_u32<W>& low, simd_u32<W>& high) {
+[[gnu::always_inline]] inline void counters_from(std::uint64_t first, simd_u32<W>& low, simd_u32<W>& high,
+                                                 int run = W, std::uint64_t step = 0) {
   for (int q = 0; q < W; ++q) {
-    low[q] = static_cast<std::uint32_t>(first + static_cast<std::uint64_t>(q));
-    high[q] = static_cast<std::uint32_t>((first + static_cast<std::uint64_t>(q)) >> 32);
+    const std::uint64_t counter =
+        first + static_cast<std::uint64_t>(q / run) * step + static_cast<std::uint64_t>(q % run);
+    low[q] = static_cast<std::uint32_t>(counter);
+    high[q] = static_cast<std::uint32_t>(counter >> 32);
   }
 }
 
-/// The half-words of counters [first, first + count): 8 count numbers, rounded up to whole vectors of counters, so
-/// `out` needs room for 8 (count + simd_width).
-inline void philox_fill_halves(const RandomStream& random, std::uint64_t first, std::int64_t count, std::uint16_t* out) {
+/// The half-words of counters [first, first + count): 8 count numbers, rounded up to whole vectors of
+/// counters, so `out` needs room for 8 (count + simd_width).
+inline void philox_fill_halves(const RandomStream& random, std::uint64_t first, std::int64_t count,
+                               std::uint16_t* out) {
   constexpr int W = simd_width;
   for (std::int64_t q = 0; q < count; q += W) {
     simd_u32<W> low, high;
-    consecutive_counters<W>(first + static_cast<std::uint64_t>(q), low, high);
+    counters_from<W>(first + static_cast<std::uint64_t>(q), low, high);
     philox_halves<W>(random, low, high, out + 8 * q);
   }
 }

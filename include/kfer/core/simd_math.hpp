@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 
 #include "kfer/core/simd.hpp"
 
@@ -9,15 +10,16 @@ namespace kfer {
 
 /// exp(x), lane by lane; 0 and infinity beyond float's range, NaN for NaN.
 ///
-/// x = n ln 2 + r with |r| <= ln 2 / 2; exp(r) by its Taylor polynomial of degree 7 (remainder 5e-9), scaled by 2^n in
-/// two steps so that results may be denormal.
+/// x = n ln 2 + r with |r| <= ln 2 / 2; exp(r) by its Taylor polynomial of degree 7 (remainder 5e-9), scaled
+/// by 2^n in two steps so that results may be denormal.
 template <int W>
 [[gnu::always_inline]] inline simd_f32<W> simd_exp(simd_f32<W> x) {
   using u32 [[gnu::vector_size(W * sizeof(std::uint32_t))]] = std::uint32_t;
   const simd_f32<W> high = simd_fill<W>(89.0f), low = simd_fill<W>(-104.5f);
   x = x > high ? high : x;  // a NaN passes
   x = x < low ? low : x;
-  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which then is in the lower bits
+  const float magic =
+      12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which then is in the lower bits
   const simd_f32<W> shifted = x * 1.44269504f + magic;
   const simd_f32<W> n = shifted - magic;
   const simd_f32<W> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;

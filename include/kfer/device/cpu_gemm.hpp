@@ -1,6 +1,7 @@
-// Matrix products of row-major floats on the Cpu: oneDNN's sgemm, and two kernels for the shapes of a classifier's last
-// layer, where one side is huge and the others are not. Those move little more than they must, but at the usual
-// power-of-two sizes their rows lie on top of each other in the cache, which costs a general sgemm half its speed.
+// Matrix products of row-major floats on the Cpu: oneDNN's sgemm, and two kernels for the shapes of a
+// classifier's last layer, where one side is huge and the others are not. Those move little more than they
+// must, but at the usual power-of-two sizes their rows lie on top of each other in the cache, which costs a
+// general sgemm half its speed.
 #pragma once
 
 #include <oneapi/dnnl/dnnl.h>
@@ -20,11 +21,11 @@ namespace detail {
 
 inline constexpr int W = simd_width;
 
-/// sums[i][j] += rows a_i and b_j multiplied lane by lane over `vectors` vectors. Asks for the row at `next`, of the same
-/// length, on the way: distant rows are beyond what the processor foresees.
+/// sums[i][j] += rows a_i and b_j multiplied lane by lane over `vectors` vectors. Asks for the row at `next`,
+/// of the same length, on the way: distant rows are beyond what the processor foresees.
 template <int M, int N>
-void dot_tile(std::int64_t vectors, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* sums,
-              std::int64_t ld_sums, const float* next) {
+void dot_tile(std::int64_t vectors, const float* a, std::int64_t lda, const float* b, std::int64_t ldb,
+              float* sums, std::int64_t ld_sums, const float* next) {
   simd_f32<W> s[M][N];
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < N; ++j) s[i][j] = simd_load<W>(sums + i * ld_sums + j * W);
@@ -53,8 +54,8 @@ void dot_row_of_tiles(std::int64_t n, std::int64_t vectors, const float* a, std:
 }
 
 /// c[m, n] = a[m, k] b[n, k]^T for a long k: each thread sums its share of k, a cache's worth of b at a time.
-inline void dot_products(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda, const float* b,
-                         std::int64_t ldb, float* c, std::int64_t ldc) {
+inline void dot_products(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
+                         const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
   constexpr std::int64_t piece = 512;
   constexpr int M = W == 16 ? 4 : 2;
   const std::int64_t whole = k / W * W, size = m * n * W;
@@ -70,9 +71,11 @@ inline void dot_products(std::int64_t m, std::int64_t n, std::int64_t k, const f
         std::memcpy(panel + j * piece, b + j * ldb + k0, static_cast<std::size_t>(length) * sizeof(float));
       std::int64_t i = 0;
       for (; i + M <= m; i += M)
-        dot_row_of_tiles<M>(n, length / W, a + i * lda + k0, lda, panel, piece, mine + i * n * W, std::min<std::int64_t>(M, m - i - M));
+        dot_row_of_tiles<M>(n, length / W, a + i * lda + k0, lda, panel, piece, mine + i * n * W,
+                            std::min<std::int64_t>(M, m - i - M));
       for (; i < m; ++i)
-        dot_row_of_tiles<1>(n, length / W, a + i * lda + k0, lda, panel, piece, mine + i * n * W, std::min<std::int64_t>(1, m - i - 1));
+        dot_row_of_tiles<1>(n, length / W, a + i * lda + k0, lda, panel, piece, mine + i * n * W,
+                            std::min<std::int64_t>(1, m - i - 1));
     }
   });
   const std::int64_t threads = num_threads();
@@ -89,10 +92,11 @@ inline void dot_products(std::int64_t m, std::int64_t n, std::int64_t k, const f
   });
 }
 
-/// c[i, 0 .. N W) for M rows of c: the sum over k of a(k, i) b[k, ...]; element (k, i) of a is at k * ak + i * ai.
+/// c[i, 0 .. N W) for M rows of c: the sum over k of a(k, i) b[k, ...]; element (k, i) of a is at k * ak + i
+/// * ai.
 template <int M, int N>
-void panel_tile(std::int64_t k, const float* a, std::int64_t ak, std::int64_t ai, const float* b, std::int64_t ldb,
-                float* c, std::int64_t ldc) {
+void panel_tile(std::int64_t k, const float* a, std::int64_t ak, std::int64_t ai, const float* b,
+                std::int64_t ldb, float* c, std::int64_t ldc) {
   simd_f32<W> s[M][N] = {};
   for (std::int64_t l = 0; l < k; ++l) {
     simd_f32<W> q[N];
@@ -106,11 +110,11 @@ void panel_tile(std::int64_t k, const float* a, std::int64_t ak, std::int64_t ai
     for (int j = 0; j < N; ++j) simd_store<W>(c + i * ldc + j * W, s[i][j]);
 }
 
-/// c[m, n] = a b[k, n] for a long n and short m and k, a cache's worth of columns at a time; (k, i) of a is at
-/// k * ak + i * ai. n is a multiple of `panel_columns`.
+/// c[m, n] = a b[k, n] for a long n and short m and k, a cache's worth of columns at a time; (k, i) of a is
+/// at k * ak + i * ai. n is a multiple of `panel_columns`.
 inline constexpr std::int64_t panel_columns = 16 * W;
-inline void panels(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t ak, std::int64_t ai,
-                   const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+inline void panels(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t ak,
+                   std::int64_t ai, const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
   constexpr int M = W == 16 ? 6 : 3, N = 4;
   parallel_ranges(n, panel_columns, [&](int, std::int64_t begin, std::int64_t end) {
     const Buffer<Cpu> packed(static_cast<std::size_t>(k * panel_columns) * sizeof(float));
@@ -132,16 +136,18 @@ inline void panels(std::int64_t m, std::int64_t n, std::int64_t k, const float* 
 
 }  // namespace detail
 
-/// C = op(A) op(B) with op(A) [m, k], op(B) [k, n] and C [m, n]; a `t` flag says that a matrix is stored transposed.
-/// Leading dimensions are the row lengths in memory. The same bits in every run with the same number of threads.
-inline void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
-                 const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+/// C = op(A) op(B) with op(A) [m, k], op(B) [k, n] and C [m, n]; a `t` flag says that a matrix is stored
+/// transposed. Leading dimensions are the row lengths in memory. The same bits in every run with the same
+/// number of threads.
+inline void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
+                 std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
   if (m == 0 || n == 0) return;
   if (k == 0) {
     for (std::int64_t i = 0; i < m; ++i) std::fill_n(c + i * ldc, n, 0.0f);
     return;
   }
-  if (!ta && tb && k >= 1024 && m <= 256 && n <= 64) return detail::dot_products(m, n, k, a, lda, b, ldb, c, ldc);
+  if (!ta && tb && k >= 1024 && m <= 256 && n <= 64)
+    return detail::dot_products(m, n, k, a, lda, b, ldb, c, ldc);
   if (!tb && n >= 4096 && m < k && k <= 128) {  // with m >= k the result is what moves, and sgemm is as good
     const std::int64_t whole = n / detail::panel_columns * detail::panel_columns;
     detail::panels(m, whole, k, a, ta ? lda : 1, ta ? 1 : lda, b, ldb, c, ldc);
@@ -149,7 +155,8 @@ inline void gemm(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t 
     n -= whole, b += whole, c += whole;
   }
   const auto status = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1.0f, a, lda, b, ldb, 0.0f, c, ldc);
-  require<Error>(status == dnnl_success, "gemm: oneDNN refused a product of ", m, " x ", k, " and ", k, " x ", n);
+  require<Error>(status == dnnl_success, "gemm: oneDNN refused a product of ", m, " x ", k, " and ", k, " x ",
+                 n);
 }
 
 }  // namespace kfer::cpu

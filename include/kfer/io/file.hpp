@@ -273,7 +273,10 @@ class AtomicFile {
     DIR* listing = ::opendir(directory.c_str());
     if (listing == nullptr) return;
     while (const dirent* entry = ::readdir(listing)) {
-      if (!std::string_view(entry->d_name).starts_with(prefix)) continue;
+      const std::string_view found = entry->d_name;
+      const bool ours = found.starts_with(prefix) &&
+                        found.find_first_not_of("0123456789-", prefix.size()) == std::string_view::npos;
+      if (!ours) continue;
       const std::string candidate = text(directory, '/', static_cast<const char*>(entry->d_name));
       const auto fd = detail::open_descriptor(candidate, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
       if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(candidate.c_str());

@@ -87,7 +87,7 @@ class Json {
     std::get<Array>(value_).push_back(std::move(value));
   }
 
-  friend bool operator==(const Json&, const Json&) = default;
+  friend bool operator==(const Json& a, const Json& b);
 
  private:
   template <class T>
@@ -108,6 +108,10 @@ class Json {
 
   std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object> value_ = nullptr;
 };
+
+inline bool operator==(const Json& a, const Json& b) {
+  return a.value_ == b.value_;
+}
 
 namespace detail {
 

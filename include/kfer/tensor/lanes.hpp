@@ -1,5 +1,5 @@
-// Vectors over the channel lanes of activations: ops that treat every channel alike are written once, as templates on
-// the vector width, and run on NCHW (one lane), NHWC and the blocked layouts.
+// Vectors over the channel lanes of activations: ops that treat every channel alike are written once, as
+// templates on the vector width, and run on NCHW (one lane), NHWC and the blocked layouts.
 #pragma once
 
 #include <type_traits>

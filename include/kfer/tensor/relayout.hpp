@@ -63,7 +63,8 @@ void transpose_planes(const T* from, T* to, std::int64_t outer, std::int64_t row
   });
 }
 
-/// Between two orders with several lanes (NHWC and blocked ones): runs of the smaller number of lanes move whole.
+/// Between two orders with several lanes (NHWC and blocked ones): runs of the smaller number of lanes move
+/// whole.
 template <class T>
 void regroup_lanes(const T* from, const Planes& a, T* to, const Planes& b) {
   const std::int64_t run = std::gcd(a.lanes, b.lanes), pixels = a.pixels;

@@ -153,7 +153,9 @@ inline void* stb_realloc(void* p, std::size_t n) {
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 // Its JPEG decoder, given damaged data, shifts a zero by more than 31 bits and lets sums of coefficients overflow: a
 // wrong pixel of a damaged picture at worst. Where the compiler can be told so, UBSan does not stop there.
-#if defined(__clang__)
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#else
 #pragma clang attribute push(__attribute__((no_sanitize("undefined"))), apply_to = function)
 #endif
 namespace kfer::io::detail::stb {

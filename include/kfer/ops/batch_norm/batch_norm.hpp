@@ -6,7 +6,8 @@
 namespace kfer {
 
 struct BatchNormOptions {
-  bool training = true;   ///< statistics of the batch; otherwise the running ones ("frozen" layers, evaluation)
+  bool training =
+      true;  ///< statistics of the batch; otherwise the running ones ("frozen" layers, evaluation)
   double momentum = 0.1;  ///< running = (1 - momentum) * running + momentum * batch
   double eps = 1e-5;      ///< added to the variance
   bool relu = false;      ///< y = max(0, y), after the residual was added
@@ -28,9 +29,11 @@ struct BatchNormGrads {
 };
 
 /// The passes of a device and type:
-///   forward(x, gamma, beta, residual or nullptr, running_mean, running_var, options, statistics) -> y; fills the
-///     statistics and, in training, updates the running ones
-///   backward(x, gamma, y or nullptr, statistics, dy, training, wants) -> gradients; y is given if there is a ReLU
+///   forward(x, gamma, beta, residual or nullptr, running_mean, running_var, options, statistics) -> y;
+///     fills the statistics and, in training, updates the running ones
+///   backward(x, gamma, beta or nullptr, y or nullptr, statistics, dy, training, wants) -> gradients;
+///     y is given if there is a ReLU, beta if in addition there was no residual: then the sign of y follows
+///     from x alone, and need not be read
 template <FloatingElement T, class D>
 struct batch_norm_impl;
 
@@ -38,12 +41,14 @@ namespace detail {
 template <FloatingElement T, class D>
 struct BatchNormBackward {
   bool training;
-  Tensor<T, D> x, gamma, y;
+  Tensor<T, D> x, gamma, beta, y;
   BatchNormStatistics<T, D> statistics;
   bool relu, has_residual;
   void operator()(Tensor<T, D> dy, InputGrads<T, D>& grads) {
-    const BatchNormWants wants{grads.wants(0), grads.wants(1), grads.wants(2), has_residual && grads.wants(3)};
-    auto d = batch_norm_impl<T, D>::backward(x, gamma, relu ? &y : nullptr, statistics, std::move(dy), training, wants);
+    const BatchNormWants wants{grads.wants(0), grads.wants(1), grads.wants(2),
+                               has_residual && grads.wants(3)};
+    auto d = batch_norm_impl<T, D>::backward(x, gamma, relu && !has_residual ? &beta : nullptr,
+                                             relu ? &y : nullptr, statistics, std::move(dy), training, wants);
     if (wants.x) grads.add(0, std::move(d.x));
     if (wants.gamma) grads.add(1, std::move(d.gamma));
     if (wants.beta) grads.add(2, std::move(d.beta));
@@ -52,22 +57,23 @@ struct BatchNormBackward {
 };
 }  // namespace detail
 
-/// y = (x - mean) / sqrt(variance + eps) * gamma + beta for each channel, then + residual, then ReLU, as asked.
-/// x: [N, C, ...] of rank 2 or more; gamma, beta, running_mean, running_var: [C]; residual: x's shape or nullptr.
-/// In training, mean and variance are those of the batch (the variance divided by the number of values a channel), and
-/// the running statistics move towards them (there the variance is the unbiased one, divided by that number less
-/// one). Otherwise they are the running ones. Differentiable in x, gamma, beta and residual, in both modes.
-/// Throws ShapeError naming the shapes that do not fit, ValueError when training on fewer than two values a channel.
+/// y = (x - mean) / sqrt(variance + eps) * gamma + beta for each channel, then + residual, then ReLU, as
+/// asked. x: [N, C, ...] of rank 2 or more; gamma, beta, running_mean, running_var: [C]; residual: x's shape
+/// or nullptr. In training, mean and variance are those of the batch (the variance divided by the number of
+/// values a channel), and the running statistics move towards them (there the variance is the unbiased one,
+/// divided by that number less one). Otherwise they are the running ones. Differentiable in x, gamma, beta
+/// and residual, in both modes. Throws ShapeError naming the shapes that do not fit, ValueError when training
+/// on fewer than two values a channel.
 template <FloatingElement T, class D>
 Variable<T, D> batch_norm(const Variable<T, D>& x, const Variable<T, D>& gamma, const Variable<T, D>& beta,
-                          Tensor<T, D>& running_mean, Tensor<T, D>& running_var, const BatchNormOptions& options = {},
-                          const Variable<T, D>* residual = nullptr) {
+                          Tensor<T, D>& running_mean, Tensor<T, D>& running_var,
+                          const BatchNormOptions& options = {}, const Variable<T, D>* residual = nullptr) {
   const Shape& s = x.shape();
   require<ShapeError>(s.rank() >= 2, "batch_norm: expected input [N, C, ...], got ", s);
   const Shape channels{s[1]};
   const auto fits = [&](const char* name, const Shape& shape) {
-    require<ShapeError>(shape == channels, "batch_norm: expected ", name, " of shape ", channels, " for input ", s,
-                        ", got ", shape);
+    require<ShapeError>(shape == channels, "batch_norm: expected ", name, " of shape ", channels,
+                        " for input ", s, ", got ", shape);
   };
   fits("gamma", gamma.shape());
   fits("beta", beta.shape());
@@ -77,19 +83,20 @@ Variable<T, D> batch_norm(const Variable<T, D>& x, const Variable<T, D>& gamma, 
     require<ShapeError>(residual->shape() == s, "batch_norm: the residual's shape ", residual->shape(),
                         " is not the input's, ", s);
   require(options.eps >= 0 && options.momentum >= 0 && options.momentum <= 1,
-          "batch_norm: eps must not be negative and momentum be in [0, 1], got ", options.eps, " and ", options.momentum);
+          "batch_norm: eps must not be negative and momentum be in [0, 1], got ", options.eps, " and ",
+          options.momentum);
   if (options.training && s.numel() > 0)
     require(s.numel() / s[1] >= 2, "batch_norm: training needs at least two values a channel, got input ", s);
   BatchNormStatistics<T, D> statistics;
   Tensor<T, D> y = batch_norm_impl<T, D>::forward(x.value(), gamma.value(), beta.value(),
-                                                  residual ? &residual->value() : nullptr, running_mean, running_var,
-                                                  options, statistics);
+                                                  residual ? &residual->value() : nullptr, running_mean,
+                                                  running_var, options, statistics);
   std::vector<Variable<T, D>> inputs{x, gamma, beta};
   if (residual) inputs.push_back(*residual);
   return record(y, std::move(inputs),
-                detail::BatchNormBackward<T, D>{options.training, x.value(), gamma.value(),
-                                                options.relu ? y : Tensor<T, D>(), std::move(statistics), options.relu,
-                                                residual != nullptr});
+                detail::BatchNormBackward<T, D>{options.training, x.value(), gamma.value(), beta.value(),
+                                                options.relu ? y : Tensor<T, D>(), std::move(statistics),
+                                                options.relu, residual != nullptr});
 }
 
 }  // namespace kfer

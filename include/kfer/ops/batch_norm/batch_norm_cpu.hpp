@@ -1,8 +1,9 @@
 // Batch normalisation on the Cpu.
 //
-// One vector of channels is one job: its statistics, then its elements, while they are still in the cache. Mean and
-// squared deviations are formed in two passes over pieces that fit the first-level cache, and the pieces are joined by
-// the formula of Chan, Golub and LeVeque (1979) in double precision: safe for any mean, and one pass over memory.
+// One vector of channels is one job: its statistics, then its elements, while they are still in the cache.
+// Mean and squared deviations are formed in two passes over pieces that fit the first-level cache, and the
+// pieces are joined by the formula of Chan, Golub and LeVeque (1979) in double precision: safe for any mean,
+// and one pass over memory.
 #pragma once
 
 #include <cmath>
@@ -29,8 +30,8 @@ struct Strip {
       for (std::int64_t r = r0; r < r1; ++r) visit(at + r * row_stride);
     }
   }
-  /// Cuts the strip into pieces of about `piece_rows` rows: whole images if they are short, else parts of one. Calls
-  /// `visit(i0, i1, r0, r1)`.
+  /// Cuts the strip into pieces of about `piece_rows` rows: whole images if they are short, else parts of
+  /// one. Calls `visit(i0, i1, r0, r1)`.
   template <class Visit>
   void pieces(const Visit& visit) const {
     constexpr std::int64_t piece_rows = 256;  // of one vector each: 16 KiB with AVX-512
@@ -42,8 +43,8 @@ struct Strip {
   }
 };
 
-/// How the channels of activations are cut into jobs of one vector each. In NCHW, where pixels and not channels are
-/// neighbours, a job is one channel and its vectors run over pixels.
+/// How the channels of activations are cut into jobs of one vector each. In NCHW, where pixels and not
+/// channels are neighbours, a job is one channel and its vectors run over pixels.
 class ChannelJobs {
  public:
   static constexpr int width = simd_width;
@@ -60,7 +61,8 @@ class ChannelJobs {
     vectors_ = (planes_.lanes + width - 1) / width;
     // Enough parts of the batch for every thread to have one, should the channels be few.
     const std::int64_t jobs = std::max<std::int64_t>(1, count());
-    parts_ = std::clamp<std::int64_t>((num_threads() + jobs - 1) / jobs, 1, std::max<std::int64_t>(1, units()));
+    parts_ =
+        std::clamp<std::int64_t>((num_threads() + jobs - 1) / jobs, 1, std::max<std::int64_t>(1, units()));
   }
 
   std::int64_t count() const { return planes_.blocks * vectors_; }
@@ -169,7 +171,8 @@ void strip_moments(const Strip& s, const float* x, LaneMoments& lanes) {
       for (; r + 2 <= r1; r += 2) add(r, 0), add(r + 1, 1);
       for (; r < r1; ++r) add(r, 0);
     }
-    const BatchVector square = squares[0] + squares[1], left = rest[0] + rest[1];  // left: what rounding the mean missed
+    const BatchVector square = squares[0] + squares[1],
+                      left = rest[0] + rest[1];  // left: what rounding the mean missed
     for (int l = 0; l < s.lanes; ++l) {
       const double e = static_cast<double>(left[l]) / n;
       lanes[static_cast<std::size_t>(l)].join({n, mean[l] + e, square[l] - e * left[l]});
@@ -193,25 +196,43 @@ void strip_normalise(const Strip& s, const float* x, const float* r, float* y, c
   });
 }
 
-/// Sums of g and of g (x - mean), with g = dy where y > 0 (everywhere without y), by lane. Writes g to `masked` if asked.
+/// Sums of g and of g (x - mean), with g = dy where y > 0 (everywhere without y), by lane. Writes g to
+/// `masked` if asked.
 struct GradSums {
   std::array<double, simd_width> g{}, gx{};
 };
 
-template <bool full, bool relu>
-void strip_sums(const Strip& s, const float* x, const float* y, const float* dy, float* masked, BatchVector mean,
-                GradSums& sums) {
+/// How backward learns where the ReLU let a value pass.
+enum class Passed {
+  everywhere,  ///< there was no ReLU
+  read,        ///< from y
+  recomputed,  ///< from x: y is not read
+};
+
+/// The gradient at one place, zero where the ReLU did not pass.
+template <bool full, Passed passed>
+[[gnu::always_inline]] inline BatchVector masked_grad(const float* x, const float* y, const float* dy,
+                                                      std::int64_t at, int lanes, const ChannelMap& m) {
+  const BatchVector d = load_part<full>(dy + at, lanes);
+  if constexpr (passed == Passed::read)
+    return load_part<full>(y + at, lanes) > BatchVector{} ? d : BatchVector{};
+  if constexpr (passed == Passed::recomputed)
+    return (load_part<full>(x + at, lanes) - m.mean) * m.scale + m.shift > BatchVector{} ? d : BatchVector{};
+  return d;
+}
+
+template <bool full, Passed passed>
+void strip_sums(const Strip& s, const float* x, const float* y, const float* dy, float* masked,
+                const ChannelMap& map, GradSums& sums) {
+  const ChannelMap m = map;
   s.pieces([&](std::int64_t i0, std::int64_t i1, std::int64_t r0, std::int64_t r1) {
     BatchVector g[2] = {}, gx[2] = {};
     int k = 0;
     s.each(i0, i1, r0, r1, [&](std::int64_t at) {
-      BatchVector d = load_part<full>(dy + at, s.lanes);
-      if constexpr (relu) {
-        d = load_part<full>(y + at, s.lanes) > BatchVector{} ? d : BatchVector{};
-        if (masked) store_part<full>(masked + at, d, s.lanes);
-      }
+      const BatchVector d = masked_grad<full, passed>(x, y, dy, at, s.lanes, m);
+      if (passed != Passed::everywhere && masked) store_part<full>(masked + at, d, s.lanes);
       g[k] += d;
-      gx[k] += d * (load_part<full>(x + at, s.lanes) - mean);
+      gx[k] += d * (load_part<full>(x + at, s.lanes) - m.mean);
       k ^= 1;
     });
     const BatchVector a = g[0] + g[1], b = gx[0] + gx[1];
@@ -227,20 +248,20 @@ struct GradMap {
   BatchVector scale{}, shift{}, slope{};
 };
 
-template <bool full, bool relu, bool centred>
-void strip_grad(const Strip& s, const float* x, const float* y, const float* dy, float* dx, BatchVector mean,
-                const GradMap& m) {
-  const BatchVector scale = m.scale, shift = m.shift, slope = m.slope;
+template <bool full, Passed passed, bool centred>
+void strip_grad(const Strip& s, const float* x, const float* y, const float* dy, float* dx,
+                const ChannelMap& map, const GradMap& grad) {
+  const ChannelMap m = map;
+  const BatchVector scale = grad.scale, shift = grad.shift, slope = grad.slope;
   s.each(0, s.images, 0, s.rows, [&](std::int64_t at) {
-    BatchVector g = load_part<full>(dy + at, s.lanes);
-    if constexpr (relu) g = load_part<full>(y + at, s.lanes) > BatchVector{} ? g : BatchVector{};
-    if constexpr (centred) g = g - shift - (load_part<full>(x + at, s.lanes) - mean) * slope;
+    BatchVector g = masked_grad<full, passed>(x, y, dy, at, s.lanes, m);
+    if constexpr (centred) g = g - shift - (load_part<full>(x + at, s.lanes) - m.mean) * slope;
     store_part<full>(dx + at, g * scale, s.lanes);
   });
 }
 
-/// Runs `first(job, part)` on every part, then `join(job)`, then `second(job, part)`: job by job where every job is one
-/// part, so that the second pass finds the elements in the cache.
+/// Runs `first(job, part)` on every part, then `join(job)`, then `second(job, part)`: job by job where every
+/// job is one part, so that the second pass finds the elements in the cache.
 template <class First, class Join, class Second>
 void channel_passes(const ChannelJobs& jobs, const First& first, const Join& join, const Second& second) {
   if (jobs.parts() == 1) {
@@ -270,7 +291,8 @@ struct batch_norm_impl<float, Cpu> {
   using Tn = Tensor<float, Cpu>;
 
   static Tn forward(const Tn& input, const Tn& gamma, const Tn& beta, const Tn* residual, Tn& running_mean,
-                    Tn& running_var, const BatchNormOptions& options, BatchNormStatistics<float, Cpu>& statistics) {
+                    Tn& running_var, const BatchNormOptions& options,
+                    BatchNormStatistics<float, Cpu>& statistics) {
     const Tn x = detail::planar(input), other = residual ? residual->to(x.layout()) : Tn();
     const std::int64_t channels = x.shape()[1];
     Tn y(x.shape(), x.layout());
@@ -286,7 +308,8 @@ struct batch_norm_impl<float, Cpu> {
     const detail::ChannelJobs jobs(x.shape(), x.layout());
     const std::int64_t parts = jobs.parts();
     std::vector<detail::LaneMoments> moments(static_cast<std::size_t>(batch ? jobs.count() * parts : 0));
-    float *rm = batch ? running_mean.mutable_data() : nullptr, *rv = batch ? running_var.mutable_data() : nullptr;
+    float *rm = batch ? running_mean.mutable_data() : nullptr,
+          *rv = batch ? running_var.mutable_data() : nullptr;
     const float *in = x.data(), *add = residual ? other.data() : nullptr;
     float* out = y.mutable_data();
 
@@ -294,7 +317,8 @@ struct batch_norm_impl<float, Cpu> {
       if (!batch) return;
       auto& lanes = moments[static_cast<std::size_t>(job * parts + part)];
       jobs.strips(job, part, [&](const detail::Strip& strip) {
-        detail::with_width(strip, [&](auto full) { detail::strip_moments<decltype(full)::value>(strip, in, lanes); });
+        detail::with_width(
+            strip, [&](auto full) { detail::strip_moments<decltype(full)::value>(strip, in, lanes); });
       });
     };
     const auto join = [&](std::int64_t job) {
@@ -333,9 +357,10 @@ struct batch_norm_impl<float, Cpu> {
     return y;
   }
 
-  static BatchNormGrads<float, Cpu> backward(const Tn& input, const Tn& gamma, const Tn* result,
-                                             const BatchNormStatistics<float, Cpu>& statistics, Tn grad, bool training,
-                                             const BatchNormWants& wants) {
+  static BatchNormGrads<float, Cpu> backward(const Tn& input, const Tn& gamma, const Tn* beta,
+                                             const Tn* result,
+                                             const BatchNormStatistics<float, Cpu>& statistics, Tn grad,
+                                             bool training, const BatchNormWants& wants) {
     const Tn x = detail::planar(input);
     grad = grad.to(x.layout());
     const std::int64_t channels = x.shape()[1];
@@ -375,17 +400,31 @@ struct batch_norm_impl<float, Cpu> {
     float *dgamma = grads.gamma.mutable_data(), *dbeta = grads.beta.mutable_data();
     const float *mean = statistics.mean.data(), *inverse = statistics.inverse_deviation.data();
 
+    using detail::Passed;
+    const Passed passed = !result ? Passed::everywhere : (beta ? Passed::recomputed : Passed::read);
+    // Calls `run(full, passed)`, both known when compiling.
+    const auto specialise = [](const detail::Strip& strip, Passed how, const auto& run) {
+      detail::with_width(strip, [&](auto full) {
+        if (how == Passed::everywhere) run(full, std::integral_constant<Passed, Passed::everywhere>());
+        if (how == Passed::read) run(full, std::integral_constant<Passed, Passed::read>());
+        if (how == Passed::recomputed) run(full, std::integral_constant<Passed, Passed::recomputed>());
+      });
+    };
+    const auto forward_map = [&](std::int64_t job) {  // as in the forward pass, to the bit
+      return detail::ChannelMap{
+          detail::channel_values(jobs, job, mean),
+          detail::channel_values(jobs, job, inverse) * detail::channel_values(jobs, job, gamma.data()),
+          beta ? detail::channel_values(jobs, job, beta->data()) : detail::BatchVector{}};
+    };
+
     const auto measure = [&](std::int64_t job, std::int64_t part) {
       if (!sums) return;
       auto& total = totals[static_cast<std::size_t>(job * parts + part)];
-      const detail::BatchVector centre = detail::channel_values(jobs, job, mean);
+      const detail::ChannelMap centre = forward_map(job);
       jobs.strips(job, part, [&](const detail::Strip& strip) {
-        detail::with_width(strip, [&](auto width) {
-          constexpr bool full = decltype(width)::value;
-          if (out)
-            detail::strip_sums<full, true>(strip, in, out, dy, masked, centre, total);
-          else
-            detail::strip_sums<full, false>(strip, in, out, dy, masked, centre, total);
+        specialise(strip, passed, [&](auto full, auto how) {
+          detail::strip_sums<decltype(full)::value, decltype(how)::value>(strip, in, out, dy, masked, centre,
+                                                                          total);
         });
       });
     };
@@ -407,20 +446,20 @@ struct batch_norm_impl<float, Cpu> {
     const auto apply = [&](std::int64_t job, std::int64_t part) {
       if (!dx) return;
       const auto n = static_cast<float>(jobs.values_per_channel());
-      const detail::BatchVector centre = detail::channel_values(jobs, job, mean);
+      const detail::ChannelMap centre = forward_map(job);
       const detail::BatchVector k = detail::channel_values(jobs, job, inverse);
       const detail::GradMap map{k * detail::channel_values(jobs, job, gamma.data()),
                                 detail::channel_values(jobs, job, dbeta) / n,
                                 detail::channel_values(jobs, job, dgamma) * k / n};
-      const bool relu = out && !masked;
       const float* g = masked ? masked : dy;
       jobs.strips(job, part, [&](const detail::Strip& strip) {
-        detail::with_width(strip, [&](auto width) {
+        specialise(strip, masked ? Passed::everywhere : passed, [&](auto width, auto how) {
           constexpr bool full = decltype(width)::value;
-          if (relu && training) detail::strip_grad<full, true, true>(strip, in, out, g, dx, centre, map);
-          if (relu && !training) detail::strip_grad<full, true, false>(strip, in, out, g, dx, centre, map);
-          if (!relu && training) detail::strip_grad<full, false, true>(strip, in, out, g, dx, centre, map);
-          if (!relu && !training) detail::strip_grad<full, false, false>(strip, in, out, g, dx, centre, map);
+          constexpr Passed where = decltype(how)::value;
+          if (training)
+            detail::strip_grad<full, where, true>(strip, in, out, g, dx, centre, map);
+          else
+            detail::strip_grad<full, where, false>(strip, in, out, g, dx, centre, map);
         });
       });
     };
@@ -432,13 +471,15 @@ struct batch_norm_impl<float, Cpu> {
 template <>
 struct batch_norm_impl<double, Cpu> {
   using Tn = Tensor<double, Cpu>;
-  static Tn forward(const Tn& x, const Tn& gamma, const Tn& beta, const Tn* residual, Tn& running_mean, Tn& running_var,
-                    const BatchNormOptions& options, BatchNormStatistics<double, Cpu>& statistics) {
-    return reference::batch_norm_forward(x, gamma, beta, residual, running_mean, running_var, options, statistics);
+  static Tn forward(const Tn& x, const Tn& gamma, const Tn& beta, const Tn* residual, Tn& running_mean,
+                    Tn& running_var, const BatchNormOptions& options,
+                    BatchNormStatistics<double, Cpu>& statistics) {
+    return reference::batch_norm_forward(x, gamma, beta, residual, running_mean, running_var, options,
+                                         statistics);
   }
-  static BatchNormGrads<double, Cpu> backward(const Tn& x, const Tn& gamma, const Tn* y,
-                                              const BatchNormStatistics<double, Cpu>& statistics, const Tn& dy,
-                                              bool training, const BatchNormWants&) {
+  static BatchNormGrads<double, Cpu> backward(const Tn& x, const Tn& gamma, const Tn*, const Tn* y,
+                                              const BatchNormStatistics<double, Cpu>& statistics,
+                                              const Tn& dy, bool training, const BatchNormWants&) {
     return reference::batch_norm_backward(x, gamma, y, statistics, dy, training);
   }
 };

@@ -15,10 +15,10 @@ void channel_elements(const Shape& s, const Visit& visit) {
 }
 
 template <FloatingElement T>
-Tensor<T, Cpu> batch_norm_forward(const Tensor<T, Cpu>& input, const Tensor<T, Cpu>& gamma, const Tensor<T, Cpu>& beta,
-                                  const Tensor<T, Cpu>* residual, Tensor<T, Cpu>& running_mean,
-                                  Tensor<T, Cpu>& running_var, const BatchNormOptions& options,
-                                  BatchNormStatistics<T, Cpu>& statistics) {
+Tensor<T, Cpu> batch_norm_forward(const Tensor<T, Cpu>& input, const Tensor<T, Cpu>& gamma,
+                                  const Tensor<T, Cpu>& beta, const Tensor<T, Cpu>* residual,
+                                  Tensor<T, Cpu>& running_mean, Tensor<T, Cpu>& running_var,
+                                  const BatchNormOptions& options, BatchNormStatistics<T, Cpu>& statistics) {
   const Tensor<T, Cpu> x = input.row_major(), r = residual ? residual->row_major() : Tensor<T, Cpu>();
   const Shape& s = x.shape();
   const std::int64_t channels = s[1];
@@ -38,7 +38,8 @@ Tensor<T, Cpu> batch_norm_forward(const Tensor<T, Cpu>& input, const Tensor<T, C
   }
   Tensor<T, Cpu> inverse({channels});
   T* k = inverse.mutable_data();
-  for (std::int64_t c = 0; c < channels; ++c) k[c] = 1 / std::sqrt(variance.data()[c] + static_cast<T>(options.eps));
+  for (std::int64_t c = 0; c < channels; ++c)
+    k[c] = 1 / std::sqrt(variance.data()[c] + static_cast<T>(options.eps));
   Tensor<T, Cpu> y(s);
   T* out = y.mutable_data();
   channel_elements(s, [&](auto c, auto i) {
@@ -52,7 +53,8 @@ Tensor<T, Cpu> batch_norm_forward(const Tensor<T, Cpu>& input, const Tensor<T, C
 
 template <FloatingElement T>
 BatchNormGrads<T, Cpu> batch_norm_backward(const Tensor<T, Cpu>& input, const Tensor<T, Cpu>& gamma,
-                                           const Tensor<T, Cpu>* result, const BatchNormStatistics<T, Cpu>& statistics,
+                                           const Tensor<T, Cpu>* result,
+                                           const BatchNormStatistics<T, Cpu>& statistics,
                                            const Tensor<T, Cpu>& grad, bool training) {
   const Tensor<T, Cpu> x = input.row_major();
   Tensor<T, Cpu> g = grad.row_major();
@@ -71,7 +73,8 @@ BatchNormGrads<T, Cpu> batch_norm_backward(const Tensor<T, Cpu>& input, const Te
   });
   const T count = s.numel() ? static_cast<T>(s.numel() / s[1]) : T(1);
   channel_elements(s, [&](auto c, auto i) {
-    const T centred = training ? d[i] - (dbeta[c] + (x.data()[i] - mean[c]) * k[c] * dgamma[c]) / count : d[i];
+    const T centred =
+        training ? d[i] - (dbeta[c] + (x.data()[i] - mean[c]) * k[c] * dgamma[c]) / count : d[i];
     dx[i] = gamma.data()[c] * k[c] * centred;
   });
   return grads;

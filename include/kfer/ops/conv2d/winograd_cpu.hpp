@@ -27,24 +27,12 @@
 #include "kfer/core/parallel.hpp"
 #include "kfer/core/simd.hpp"
 #include "kfer/ops/conv2d/winograd_gemm.hpp"
+#include "kfer/ops/conv2d/winograd_shape.hpp"
 #include "kfer/ops/conv2d/winograd_transforms.hpp"
 
 namespace kfer::winograd {
 
 inline constexpr int max_kernel = 5;
-
-/// A convolution of stride 1 and dilation 1 with a square kernel, the same padding on all sides.
-struct ConvShape {
-  std::int64_t batch = 0, in_channels = 0, out_channels = 0, height = 0, width = 0, kernel = 3, padding = 1;
-
-  std::int64_t out_height() const { return height + 2 * padding - kernel + 1; }
-  std::int64_t out_width() const { return width + 2 * padding - kernel + 1; }
-
-  /// The convolution, with rotated weights, that takes the gradient of the output to that of the input.
-  ConvShape transposed() const {
-    return {batch, out_channels, in_channels, out_height(), out_width(), kernel, kernel - 1 - padding};
-  }
-};
 
 // ---- what a pass reads and writes besides tiles: sources, weights, epilogues
 // -----------------------------------
@@ -276,6 +264,8 @@ struct Passes {
 
   // Measured: the product alone does best with a third of a 1 MiB L2; sums over tiles like longer blocks.
   static constexpr std::int64_t convolve_cache = 160 * 1024, gradient_cache = 320 * 1024;
+  static constexpr std::int64_t shared_most = 4 * 1024 * 1024;  // floats of all transformed tiles, for the L3
+  static constexpr std::int64_t panel_cache = 96 * 1024;        // floats of a panel's weights, for the L2
 
   /// How the tiles of a pass are cut into blocks. `shared`: one block, on which all threads work together.
   struct Blocking {
@@ -286,9 +276,12 @@ struct Passes {
     Blocking(const ConvShape& s, std::int64_t cache)
         : threads(omp_in_parallel() ? 1 : num_threads()),
           tiles(TileGrid<M>(s.batch, s.out_height(), s.out_width()).count) {
-      const std::int64_t most =
-          std::max<std::int64_t>(Registers::tiles, cache / (F * (s.in_channels + s.out_channels)));
-      shared = tiles < threads * most;
+      const std::int64_t tile = F * (s.in_channels + s.out_channels);
+      const std::int64_t most = std::max<std::int64_t>(1, cache / tile / Registers::tiles) * Registers::tiles;
+      // If not one strip of tiles fits the cache, blocks would read the weights more often than panels the
+      // tiles.
+      const bool narrow = Registers::tiles * tile > convolve_cache && tiles * tile <= shared_most;
+      shared = tiles < threads * most || narrow;
       blocks = shared ? 1 : ceil_div(ceil_div(tiles, most), threads) * threads;
       block = std::max<std::int64_t>(1, ceil_div(tiles, blocks));
       blocks = ceil_div(tiles, block);
@@ -405,25 +398,30 @@ struct Passes {
   // -- weights: U[panel][f][channel][columns][B] --
 
   static std::int64_t panels(const ConvShape& s) { return ceil_div(s.out_channels / B, Registers::panel); }
-  static std::int64_t panel_stride(const ConvShape& s) {
-    return matrix(s.in_channels * Registers::panel * B);
-  }
-  static std::int64_t panel_floats(const ConvShape& s) { return F * panel_stride(s); }
   static std::int64_t panel_columns(const ConvShape& s, std::int64_t panel) {
     return std::min<std::int64_t>(Registers::panel, s.out_channels / B - panel * Registers::panel);
   }
+  /// Distance of frequencies in a panel of `blocks` input channel blocks.
+  static std::int64_t panel_stride(std::int64_t blocks) { return matrix(blocks * B * Registers::panel * B); }
+  static std::int64_t panel_floats(const ConvShape& s) { return F * panel_stride(s.in_channels / B); }
+  /// Input channel blocks that are transformed right before their products.
+  static std::int64_t panel_part(const ConvShape& s) {
+    return std::clamp<std::int64_t>(panel_cache / (F * B * Registers::panel * B), 1, s.in_channels / B);
+  }
 
+  /// Transforms one input channel block of a panel.
   template <class Weights>
   [[gnu::noinline, gnu::flatten]] static void transform_weight_block(const ConvShape& s,
                                                                      const Weights& weights,
                                                                      std::int64_t panel,
-                                                                     std::int64_t in_block, float* u) {
+                                                                     std::int64_t in_block, float* u,
+                                                                     std::int64_t stride) {
     alignas(64) float scratch[R * R * B * B];
-    const std::int64_t columns = panel_columns(s, panel), stride = panel_stride(s);
+    const std::int64_t columns = panel_columns(s, panel);
     for (std::int64_t column = 0; column < columns; ++column) {
       const float* const block = weights.block(s, panel * Registers::panel + column, in_block, scratch);
       for (int c = 0; c < B; ++c) {
-        float* const to = u + ((in_block * B + c) * columns + column) * B;
+        float* const to = u + (c * columns + column) * B;
         transform_2d<R, T, V>(
             [](const V* in, V* out) { Forward::kernel(in, out); },
             [&](int i, V* row) {
@@ -440,7 +438,10 @@ struct Passes {
   static void transform_weights(const ConvShape& s, const Weights& weights, float* u) {
     const std::int64_t blocks = s.in_channels / B;
     parallel_for(panels(s) * blocks, [&](std::int64_t i) {
-      transform_weight_block(s, weights, i / blocks, i % blocks, u + i / blocks * panel_floats(s));
+      const std::int64_t panel = i / blocks, block = i % blocks;
+      transform_weight_block(s, weights, panel, block,
+                             u + panel * panel_floats(s) + block * B * panel_columns(s, panel) * B,
+                             panel_stride(blocks));
     });
   }
 
@@ -452,7 +453,8 @@ struct Passes {
     const std::int64_t v = F * matrix(s.in_channels * b.block);
     if (b.shared)
       return line + v +
-             b.threads * (F * matrix(Registers::panel * B * b.block) + (Transformed ? 0 : panel_floats(s)));
+             b.threads * (F * matrix(Registers::panel * B * b.block) +
+                          (Transformed ? 0 : F * panel_stride(panel_part(s))));
     return line + b.threads * (v + F * matrix(s.out_channels * b.block)) +
            (Transformed ? 0 : panels(s) * panel_floats(s));
   }
@@ -469,10 +471,13 @@ struct Passes {
     const std::int64_t v_floats = F * matrix(s.in_channels * block);
     Workspace parts(workspace.data());
 
-    const auto product = [&](std::int64_t tiles, std::int64_t panel, std::int64_t f, const float* v,
-                             const float* u, float* d) {
-      multiply<B>(tiles, in_blocks, panel_columns(s, panel), v + f * matrix(s.in_channels * tiles), tiles * B,
-                  u + f * panel_stride(s), d, tiles * B);
+    // All frequencies of one panel, for `blocks` input channel blocks from `first` on, whose weights are at
+    // u.
+    const auto product = [&](std::int64_t tiles, std::int64_t panel, std::int64_t f, std::int64_t first,
+                             std::int64_t blocks, const float* v, const float* u, float* d) {
+      multiply<B>(tiles, blocks, panel_columns(s, panel),
+                  v + f * matrix(s.in_channels * tiles) + first * tiles * B, tiles * B, u, d, tiles * B,
+                  first > 0);
     };
     const auto finish = [&](std::int64_t tile, std::int64_t channel_block, const float* d,
                             std::int64_t stride) {
@@ -494,15 +499,22 @@ struct Passes {
         float* const d = d_all + thread * d_floats;
         for (std::int64_t panel = begin; panel < end; ++panel) {
           const std::int64_t columns = panel_columns(s, panel), stride = matrix(columns * B * tiles);
-          const float* u;
           if constexpr (transformed) {
-            u = weights.data + panel * panel_floats(s);
+            const float* const u = weights.data + panel * panel_floats(s);
+            for (int f = 0; f < F; ++f)
+              product(tiles, panel, f, 0, in_blocks, v, u + f * panel_stride(in_blocks), d + f * stride);
           } else {
-            float* const own = u_all + thread * panel_floats(s);
-            for (std::int64_t i = 0; i < in_blocks; ++i) transform_weight_block(s, weights, panel, i, own);
-            u = own;
+            const std::int64_t part = panel_part(s);
+            float* const u = u_all + thread * F * panel_stride(part);
+            for (std::int64_t first = 0; first < in_blocks; first += part) {
+              const std::int64_t blocks = std::min(part, in_blocks - first);
+              for (std::int64_t i = 0; i < blocks; ++i)
+                transform_weight_block(s, weights, panel, first + i, u + i * B * columns * B,
+                                       panel_stride(part));
+              for (int f = 0; f < F; ++f)
+                product(tiles, panel, f, first, blocks, v, u + f * panel_stride(part), d + f * stride);
+            }
           }
-          for (int f = 0; f < F; ++f) product(tiles, panel, f, v, u, d + f * stride);
           for (std::int64_t item = 0; item < columns * tiles; ++item)
             finish(item % tiles, panel * Registers::panel + item / tiles, d + item * B, stride);
         }
@@ -529,7 +541,8 @@ struct Passes {
         transform_input(s, x, first, tiles, 0, in_blocks * tiles, v);
         for (int f = 0; f < F; ++f)
           for (std::int64_t panel = 0; panel < panels(s); ++panel)
-            product(tiles, panel, f, v, u + panel * panel_floats(s),
+            product(tiles, panel, f, 0, in_blocks, v,
+                    u + panel * panel_floats(s) + f * panel_stride(in_blocks),
                     d + f * stride + panel * Registers::panel * B * tiles);
         for (std::int64_t item = 0; item < out_blocks * tiles; ++item)
           finish(first + item % tiles, item / tiles, d + item * B, stride);
@@ -571,17 +584,17 @@ struct Passes {
     // Adds a block of tiles to the sums of one item and frequency.
     const auto product = [&](std::int64_t tiles, std::int64_t item, std::int64_t f, const float* vx,
                              const float* vdy, float* sums, bool add) {
-      const std::int64_t panel = item % panels, k = first_column(panel);
+      const std::int64_t panel = item / in_blocks, k = first_column(panel);
       accumulate<B>(tiles, first_column(panel + 1) - k,
-                    vx + f * matrix(s.in_channels * tiles) + item / panels * tiles * B,
+                    vx + f * matrix(s.in_channels * tiles) + item % in_blocks * tiles * B,
                     vdy + f * matrix(s.out_channels * tiles) + k * tiles * B, tiles * B,
                     sums + f * sums_stride(), add);
     };
     // Writes the weights of one item.
     const auto finish = [&](std::int64_t item, const float* sums) {
-      const std::int64_t panel = item % panels;
+      const std::int64_t panel = item / in_blocks;
       for (std::int64_t k = first_column(panel); k < first_column(panel + 1); ++k, sums += B * B)
-        transform_weight_gradient(s, k, item / panels, sums, dw);
+        transform_weight_gradient(s, k, item % in_blocks, sums, dw);
     };
 
     if (blocking.shared) {
@@ -664,15 +677,12 @@ struct Passes {
 
 }  // namespace detail
 
-/// Which pass weights are transformed for.
-enum class Pass { forward, backward_data };
-
 /// Floats that `transform_weights` writes.
 template <int M, int R, int B = simd_width>
 std::int64_t transformed_floats(const ConvShape& s, Pass pass) {
   using P = detail::Passes<M, R, B>;
   P::check(s);
-  const ConvShape shape = pass == Pass::forward ? s : s.transposed();
+  const ConvShape shape = pass == Pass::backward_data ? s.transposed() : s;
   return P::panels(shape) * P::panel_floats(shape);
 }
 
@@ -684,10 +694,10 @@ TransformedWeights transform_weights(const ConvShape& s, Pass pass, const Weight
   const std::int64_t needed = transformed_floats<M, R, B>(s, pass);
   require<ValueError>(static_cast<std::int64_t>(out.size()) >= needed, "winograd: ", needed,
                       " floats for the transformed weights expected, got ", out.size());
-  if (pass == Pass::forward)
-    P::transform_weights(s, weights, out.data());
-  else
+  if (pass == Pass::backward_data)
     P::transform_weights(s.transposed(), RotatedWeights<B, Weights>{weights}, out.data());
+  else
+    P::transform_weights(s, weights, out.data());
   return {out.data()};
 }
 

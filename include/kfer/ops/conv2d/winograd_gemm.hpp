@@ -47,13 +47,17 @@ template <class F>
 
 namespace detail {
 
-/// d[j][i][:] = sum over channels c of v[c][i] * u[c][j][:], for Rows tiles i and Columns channel blocks j.
+/// d[j][i][:] (+)= sum over channels c of v[c][i] * u[c][j][:], for Rows tiles i and Columns channel blocks
+/// j. What is there comes first: channels may be given in parts without a change in any bit.
 template <int B, int Rows, int Columns>
 [[gnu::noinline, gnu::flatten]] void multiply_strip(std::int64_t channel_blocks, const float* v,
                                                     std::int64_t v_stride, const float* u, float* d,
-                                                    std::int64_t d_stride) {
+                                                    std::int64_t d_stride, bool add) {
   using V = simd_f32<B>;
   V sum[Rows][Columns] = {};
+  if (add)
+    unrolled<Columns>(
+        [&](auto j) { unrolled<Rows>([&](auto i) { sum[i][j] = simd_load<B>(d + j * d_stride + i * B); }); });
   for (std::int64_t block = 0; block < channel_blocks; ++block, v += v_stride)
     for (int c = 0; c < B; ++c, u += Columns * B) {
       V row[Columns];
@@ -93,15 +97,15 @@ template <int B, int Rows, int Columns>
 }  // namespace detail
 
 /// One frequency, one panel of `columns` output channel blocks:
-///   d[j][t][B] = sum over c of v[c / B][t][c % B] * u[c][j][B]
+///   d[j][t][B] (+)= sum over c of v[c / B][t][c % B] * u[c][j][B]
 /// The order of every sum is the channels', whatever the blocking.
 template <int B>
 void multiply(std::int64_t tiles, std::int64_t channel_blocks, std::int64_t columns, const float* v,
-              std::int64_t v_stride, const float* u, float* d, std::int64_t d_stride) {
+              std::int64_t v_stride, const float* u, float* d, std::int64_t d_stride, bool add) {
   equal_parts(tiles, RegisterTile<B>::tiles, [&](std::int64_t t, std::int64_t rows) {
     with_constant<RegisterTile<B>::panel>(columns, [&](auto n) {
       with_constant<RegisterTile<B>::tiles>(rows, [&](auto m) {
-        detail::multiply_strip<B, m, n>(channel_blocks, v + t * B, v_stride, u, d + t * B, d_stride);
+        detail::multiply_strip<B, m, n>(channel_blocks, v + t * B, v_stride, u, d + t * B, d_stride, add);
       });
     });
   });

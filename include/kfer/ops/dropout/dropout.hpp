@@ -1,5 +1,5 @@
-// Dropout (Srivastava et al., JMLR 2014), alone and behind a ReLU. No mask is stored: backward draws the same numbers
-// again, or reads off the result's zeros what was dropped.
+// Dropout (Srivastava et al., JMLR 2014), alone and behind a ReLU. No mask is stored: backward draws the same
+// numbers again, or reads off the result's zeros what was dropped.
 #pragma once
 
 #include "kfer/autograd/variable.hpp"
@@ -37,12 +37,13 @@ struct ReluDropoutBackward {
 };
 }  // namespace detail
 
-/// y = x / (1 - p) where the mask keeps an element, else 0. Any shape. Which elements are kept depends on the mask
-/// alone, not on memory order, device or threads; see DropoutMask. Throws ValueError unless 0 <= p < 1.
+/// y = x / (1 - p) where the mask keeps an element, else 0. Any shape. Which elements are kept depends on the
+/// mask alone, not on memory order, device or threads; see DropoutMask. Throws ValueError unless 0 <= p < 1.
 template <FloatingElement T, class D>
 Variable<T, D> dropout(const Variable<T, D>& x, const DropoutMask& mask) {
   detail::check_dropout("dropout", mask);
-  return record(dropout_impl<T, D>::forward(x.value(), mask, false), {x}, detail::DropoutBackward<T, D>{mask});
+  return record(dropout_impl<T, D>::forward(x.value(), mask, false), {x},
+                detail::DropoutBackward<T, D>{mask});
 }
 
 /// dropout(relu(x)) in one pass.

@@ -12,8 +12,8 @@ namespace kfer {
 namespace detail {
 
 /// Draws the numbers of every element of activations that lie in memory as `planes` say and calls
-/// `visit(position, rows, count, numbers, step)`: element i of row r, at position + r * count + i in memory, is kept
-/// where numbers[r * step + i] >= threshold. In parallel over pieces of images.
+/// `visit(position, rows, count, numbers, step)`: element i of row r, at position + r * count + i in memory,
+/// is kept where numbers[r * step + i] >= threshold. In parallel over pieces of images.
 template <class Visit>
 void for_each_dropout_run(const Planes& planes, const DropoutMask& mask, const Visit& visit) {
   const std::int64_t channels = planes.channels(), lanes = planes.lanes;
@@ -22,13 +22,15 @@ void for_each_dropout_run(const Planes& planes, const DropoutMask& mask, const V
   const std::int64_t pixels = std::max<std::int64_t>(8, piece / channels / 8 * 8);
   const std::int64_t pieces = (planes.pixels + pixels - 1) / pixels;
   parallel_ranges(planes.images * pieces, 1, [&](int, std::int64_t begin, std::int64_t end) {
-    std::vector<std::uint16_t> room(static_cast<std::size_t>(std::min(pixels, planes.pixels) * channels + 16 +
-                                                             8 * simd_width));
+    std::vector<std::uint16_t> room(
+        static_cast<std::size_t>(std::min(pixels, planes.pixels) * channels + 16 + 8 * simd_width));
     for (std::int64_t k = begin; k < end; ++k) {
-      const std::int64_t image = k / pieces, p0 = k % pieces * pixels, p1 = std::min(planes.pixels, p0 + pixels);
+      const std::int64_t image = k / pieces, p0 = k % pieces * pixels,
+                         p1 = std::min(planes.pixels, p0 + pixels);
       const std::int64_t first = (image * planes.pixels + p0) * channels;
       const std::int64_t last = first + (p1 - p0) * channels;
-      philox_fill_halves(mask.random, static_cast<std::uint64_t>(first / 8), (last + 7) / 8 - first / 8, room.data());
+      philox_fill_halves(mask.random, static_cast<std::uint64_t>(first / 8), (last + 7) / 8 - first / 8,
+                         room.data());
       const std::uint16_t* numbers = room.data() + first % 8;
       if (lanes == channels) {
         visit(first, std::int64_t{1}, last - first, numbers, std::int64_t{0});
@@ -42,9 +44,11 @@ void for_each_dropout_run(const Planes& planes, const DropoutMask& mask, const V
   });
 }
 
-/// out = x (or max(0, x)) * scale where numbers >= threshold, else 0, for rows as `for_each_dropout_run` describes them.
-inline void dropout_rows(const float* x, float* out, std::int64_t rows, std::int64_t count, const std::uint16_t* numbers,
-                         std::int64_t step, bool relu, const DropoutMask& mask) {
+/// out = x (or max(0, x)) * scale where numbers >= threshold, else 0, for rows as `for_each_dropout_run`
+/// describes them.
+inline void dropout_rows(const float* x, float* out, std::int64_t rows, std::int64_t count,
+                         const std::uint16_t* numbers, std::int64_t step, bool relu,
+                         const DropoutMask& mask) {
   constexpr int W = simd_width;
   using halves [[gnu::vector_size(W * sizeof(std::uint16_t))]] = std::uint16_t;
   const simd_f32<W> zero{}, floor = relu ? zero : simd_fill<W>(-std::numeric_limits<float>::infinity());
@@ -76,10 +80,12 @@ inline void dropout_rows(const float* x, float* out, std::int64_t rows, std::int
 
 /// Drops elements of activations at `data`, which lie in memory as `planes` say, in place.
 inline void dropout_apply(float* data, const detail::Planes& planes, const DropoutMask& mask) {
-  detail::for_each_dropout_run(planes, mask, [&](std::int64_t at, std::int64_t rows, std::int64_t count,
-                                                 const std::uint16_t* numbers, std::int64_t step) {
-    detail::dropout_rows(data + at, data + at, rows, count, numbers, step, false, mask);
-  });
+  detail::for_each_dropout_run(planes, mask,
+                               [&](std::int64_t at, std::int64_t rows, std::int64_t count,
+                                   const std::uint16_t* numbers, std::int64_t step) {
+                                 detail::dropout_rows(data + at, data + at, rows, count, numbers, step, false,
+                                                      mask);
+                               });
 }
 
 /// dx = dy * scale where y > 0, else 0, in place of dy.
@@ -102,10 +108,12 @@ struct dropout_impl<float, Cpu> {
     Tensor<float, Cpu> y(x.shape(), x.layout());
     const float* in = x.data();
     float* out = y.mutable_data();
-    detail::for_each_dropout_run(planes, mask, [&](std::int64_t at, std::int64_t rows, std::int64_t count,
-                                                   const std::uint16_t* numbers, std::int64_t step) {
-      detail::dropout_rows(in + at, out + at, rows, count, numbers, step, relu, mask);
-    });
+    detail::for_each_dropout_run(planes, mask,
+                                 [&](std::int64_t at, std::int64_t rows, std::int64_t count,
+                                     const std::uint16_t* numbers, std::int64_t step) {
+                                   detail::dropout_rows(in + at, out + at, rows, count, numbers, step, relu,
+                                                        mask);
+                                 });
     return y;
   }
   static Tensor<float, Cpu> backward(const Tensor<float, Cpu>& dy, const DropoutMask& mask) {
@@ -132,7 +140,8 @@ struct dropout_impl<double, Cpu> {
   static Tensor<double, Cpu> backward(const Tensor<double, Cpu>& dy, const DropoutMask& mask) {
     return reference::dropout_forward(dy, mask, false);
   }
-  static Tensor<double, Cpu> relu_backward(const Tensor<double, Cpu>& y, const Tensor<double, Cpu>& dy, float scale) {
+  static Tensor<double, Cpu> relu_backward(const Tensor<double, Cpu>& y, const Tensor<double, Cpu>& dy,
+                                           float scale) {
     return reference::relu_dropout_backward<double>(y, dy, scale);
   }
 };

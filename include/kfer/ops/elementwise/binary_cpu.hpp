@@ -42,10 +42,11 @@ struct binary_impl<F, T, Cpu> {
     if (wants_a) grads.first = zeros<T, Cpu>(a.shape());
     if (wants_b) grads.second = zeros<T, Cpu>(b.shape());
     T *da = grads.first.mutable_data(), *db = grads.second.mutable_data();
-    walk(g.shape(), a.shape(), b.shape(), [&, p = x.data(), q = z.data(), d = g.data()](auto i, auto ia, auto ib) {
-      if (wants_a) da[ia] += d[i] * F::derivative_a(p[ia], q[ib]);
-      if (wants_b) db[ib] += d[i] * F::derivative_b(p[ia], q[ib]);
-    });
+    walk(g.shape(), a.shape(), b.shape(),
+         [&, p = x.data(), q = z.data(), d = g.data()](auto i, auto ia, auto ib) {
+           if (wants_a) da[ia] += d[i] * F::derivative_a(p[ia], q[ib]);
+           if (wants_b) db[ib] += d[i] * F::derivative_b(p[ia], q[ib]);
+         });
     return grads;
   }
 

@@ -128,7 +128,8 @@ struct GeluFunctor {
   }
   template <class T>
   static T derivative(T x, T) {
-    return T(0.5) * std::erfc(-x * T(0.70710678118654752)) + x * T(0.39894228040143268) * std::exp(T(-0.5) * x * x);
+    return T(0.5) * std::erfc(-x * T(0.70710678118654752)) +
+           x * T(0.39894228040143268) * std::exp(T(-0.5) * x * x);
   }
 };
 

@@ -40,8 +40,8 @@ struct VectorForm<ExpFunctor> {
   }
 };
 
-/// y[i] = form(x[i]) for i in [begin, end); the ragged end goes through a padded vector, so that an element's value
-/// does not depend on where it stands.
+/// y[i] = form(x[i]) for i in [begin, end); the ragged end goes through a padded vector, so that an element's
+/// value does not depend on where it stands.
 template <class Form>
 void vector_map(const float* x, float* y, std::int64_t begin, std::int64_t end) {
   constexpr int W = simd_width;
@@ -64,12 +64,11 @@ struct unary_impl<F, T, Cpu> {
     T* y = out.mutable_data();
     parallel_ranges(x.storage_size(), detail::elementwise_grain,
                     [=](int, std::int64_t begin, std::int64_t end) {
-      if constexpr (std::is_same_v<T, float> && detail::VectorForm<F>::exists) {
-        detail::vector_map<detail::VectorForm<F>>(p, y, begin, end);
-      } else {
-#pragma omp simd
-        for (std::int64_t i = begin; i < end; ++i) y[i] = f.value(p[i]);
-      }
+                      if constexpr (std::is_same_v<T, float> && detail::VectorForm<F>::exists) {
+                        detail::vector_map<detail::VectorForm<F>>(p, y, begin, end);
+                      } else {
+                        for (std::int64_t i = begin; i < end; ++i) y[i] = f.value(p[i]);
+                      }
                     });
     return out;
   }
@@ -82,7 +81,6 @@ struct unary_impl<F, T, Cpu> {
     T* d = dy.mutable_data();
     parallel_ranges(dy.storage_size(), detail::elementwise_grain,
                     [=](int, std::int64_t begin, std::int64_t end) {
-#pragma omp simd
                       for (std::int64_t i = begin; i < end; ++i) d[i] *= f.derivative(p[i], y[i]);
                     });
     return dy;

@@ -17,7 +17,8 @@ Tensor<T, Cpu> linear_forward(const LinearShape& s, const Tensor<T, Cpu>& x, con
       if (options.relu && sum < T(0)) sum = T(0);
       const std::int64_t at = n * s.out + o;
       if (options.dropout)
-        sum = options.dropout->keeps(static_cast<std::uint64_t>(at)) ? sum * T(options.dropout->scale()) : T(0);
+        sum =
+            options.dropout->keeps(static_cast<std::uint64_t>(at)) ? sum * T(options.dropout->scale()) : T(0);
       out[at] = sum;
     }
   return y;
@@ -31,7 +32,8 @@ LinearGrads<T, Cpu> linear_backward(const LinearShape& s, const Tensor<T, Cpu>& 
     T* d = g.mutable_data();
     for (std::int64_t i = 0, n = g.numel(); i < n; ++i) d[i] = y->data()[i] > T(0) ? d[i] * scale : T(0);
   }
-  LinearGrads<T, Cpu> grads{zeros<T, Cpu>({s.batch, s.in}), zeros<T, Cpu>({s.out, s.in}), zeros<T, Cpu>({s.out})};
+  LinearGrads<T, Cpu> grads{zeros<T, Cpu>({s.batch, s.in}), zeros<T, Cpu>({s.out, s.in}),
+                            zeros<T, Cpu>({s.out})};
   T *dx = grads.x.mutable_data(), *dw = grads.w.mutable_data(), *db = grads.bias.mutable_data();
   for (std::int64_t n = 0; n < s.batch; ++n)
     for (std::int64_t o = 0; o < s.out; ++o) {

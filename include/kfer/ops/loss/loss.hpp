@@ -9,7 +9,7 @@ namespace kfer {
 
 /// What the sum over a batch is divided by.
 enum class Reduction {
-  mean,        ///< the number of samples; with class weights and integer labels, the sum of the samples' weights
+  mean,  ///< the number of samples; with class weights and integer labels, the sum of the samples' weights
   batch_mean,  ///< the number of samples, whatever their weights (as Keras does)
   sum,         ///< nothing
 };
@@ -23,13 +23,15 @@ struct CrossEntropyOptions {
 
 template <FloatingElement T, class D>
 struct BceOptions {
-  std::optional<Tensor<T, D>> positive_weights = {};  ///< [C], for the last dimension: the weight of targets of 1
+  std::optional<Tensor<T, D>> positive_weights =
+      {};  ///< [C], for the last dimension: the weight of targets of 1
 };
 
-/// The passes of a device and type. Each returns the loss (shape []), and its gradient unless `gradient` is null:
-///   cross_entropy(logits, labels, options, gradient), cross_entropy(logits, probabilities, options, gradient)
-///   bce_with_logits(logits, targets, options, gradient), mse(x, target, gradient)
-///   scale(gradient, factor of shape []) -> gradient * factor
+/// The passes of a device and type. Each returns the loss (shape []), and its gradient unless `gradient` is
+/// null:
+///   cross_entropy(logits, labels, options, gradient), cross_entropy(logits, probabilities, options,
+///   gradient) bce_with_logits(logits, targets, options, gradient), mse(x, target, gradient) scale(gradient,
+///   factor of shape []) -> gradient * factor
 template <FloatingElement T, class D>
 struct loss_impl;
 
@@ -46,12 +48,13 @@ template <FloatingElement T, class D>
 void check_cross_entropy(const Shape& x, const Shape& target, const Shape& expected,
                          const CrossEntropyOptions<T, D>& options) {
   require<ShapeError>(x.rank() == 2 && x[1] >= 1, "softmax_cross_entropy: expected logits [N, C], got ", x);
-  require<ShapeError>(target == expected, "softmax_cross_entropy: expected targets of shape ", expected, " for logits ", x,
-                      ", got ", target);
+  require<ShapeError>(target == expected, "softmax_cross_entropy: expected targets of shape ", expected,
+                      " for logits ", x, ", got ", target);
   require(x[0] >= 1, "softmax_cross_entropy: there is no mean over no samples, got logits ", x);
   if (options.class_weights)
-    require<ShapeError>(options.class_weights->shape() == Shape{x[1]}, "softmax_cross_entropy: expected class weights of shape ",
-                        Shape{x[1]}, " for logits ", x, ", got ", options.class_weights->shape());
+    require<ShapeError>(options.class_weights->shape() == Shape{x[1]},
+                        "softmax_cross_entropy: expected class weights of shape ", Shape{x[1]},
+                        " for logits ", x, ", got ", options.class_weights->shape());
   require(options.label_smoothing >= 0 && options.label_smoothing <= 1,
           "softmax_cross_entropy: label smoothing must be in [0, 1], got ", options.label_smoothing);
 }
@@ -89,17 +92,19 @@ Variable<T, D> softmax_cross_entropy(const Variable<T, D>& logits, const Tensor<
 }
 
 /// The mean over all elements of the binary cross-entropy of sigmoid(logits) against targets in [0, 1]:
-/// -(w t log s + (1 - t) log(1 - s)), a tensor of shape []; w are the positive weights, or 1. Stable for any logit.
-/// Throws ShapeError naming both shapes, or ValueError naming the first target outside of [0, 1].
+/// -(w t log s + (1 - t) log(1 - s)), a tensor of shape []; w are the positive weights, or 1. Stable for any
+/// logit. Throws ShapeError naming both shapes, or ValueError naming the first target outside of [0, 1].
 template <FloatingElement T, class D>
 Variable<T, D> bce_with_logits(const Variable<T, D>& logits, const Tensor<T, D>& targets,
                                const BceOptions<T, D>& options = {}) {
   detail::require_same_shape("bce_with_logits: logits and targets", logits, targets);
-  require(logits.numel() >= 1, "bce_with_logits: there is no mean over no elements, got logits ", logits.shape());
+  require(logits.numel() >= 1, "bce_with_logits: there is no mean over no elements, got logits ",
+          logits.shape());
   if (options.positive_weights)
-    require<ShapeError>(logits.shape().rank() >= 1 && options.positive_weights->shape() == Shape{logits.shape().at(-1)},
-                        "bce_with_logits: expected one positive weight for each class of logits ", logits.shape(), ", got shape ",
-                        options.positive_weights->shape());
+    require<ShapeError>(
+        logits.shape().rank() >= 1 && options.positive_weights->shape() == Shape{logits.shape().at(-1)},
+        "bce_with_logits: expected one positive weight for each class of logits ", logits.shape(),
+        ", got shape ", options.positive_weights->shape());
   return detail::loss(logits, [&](Tensor<T, D>* gradient) {
     return loss_impl<T, D>::bce_with_logits(logits.value(), targets, options, gradient);
   });
@@ -110,7 +115,8 @@ template <FloatingElement T, class D>
 Variable<T, D> mse_loss(const Variable<T, D>& x, const Tensor<T, D>& target) {
   detail::require_same_shape("mse_loss: input and target", x, target);
   require(x.numel() >= 1, "mse_loss: there is no mean over no elements, got input ", x.shape());
-  return detail::loss(x, [&](Tensor<T, D>* gradient) { return loss_impl<T, D>::mse(x.value(), target, gradient); });
+  return detail::loss(
+      x, [&](Tensor<T, D>* gradient) { return loss_impl<T, D>::mse(x.value(), target, gradient); });
 }
 
 }  // namespace kfer

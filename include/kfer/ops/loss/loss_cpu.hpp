@@ -1,4 +1,5 @@
-// Losses on the Cpu. Sums are formed over fixed chunks and joined in order: the same bits at any number of threads.
+// Losses on the Cpu. Sums are formed over fixed chunks and joined in order: the same bits at any number of
+// threads.
 #pragma once
 
 #include "kfer/core/simd_math.hpp"
@@ -21,10 +22,10 @@ double chunked_sum(std::int64_t n, std::int64_t length, const Chunk& chunk) {
   return total;
 }
 
-/// The whole vectors of a chunk of bce_with_logits without weights; returns where they end. `total` and `inside` are
-/// what the chunk's elements add up to and whether every target lies in [0, 1].
-inline std::int64_t bce_vectors(const float* x, const float* t, float* g, std::int64_t begin, std::int64_t end, float share,
-                                double& total, bool& inside) {
+/// The whole vectors of a chunk of bce_with_logits without weights; returns where they end. `total` and
+/// `inside` are what the chunk's elements add up to and whether every target lies in [0, 1].
+inline std::int64_t bce_vectors(const float* x, const float* t, float* g, std::int64_t begin,
+                                std::int64_t end, float share, double& total, bool& inside) {
   constexpr int W = simd_width;
   const simd_f32<W> zero{}, one = simd_fill<W>(1);
   simd_f32<W> sums[2] = {};
@@ -65,23 +66,26 @@ struct loss_impl<T, Cpu> {
       for (std::int64_t n = 0; n < samples; ++n) divisor += weights[label[n]];
       require(divisor != 0, "softmax_cross_entropy: the class weights of all labels are zero");
     }
-    const double spread = options.label_smoothing / static_cast<double>(classes), rest = 1 - options.label_smoothing;
-    return rows(logits, options, divisor, gradient, [=](std::int64_t n, std::int64_t c) {
-      return (label[n] == c ? rest : 0.0) + spread;
-    });
+    const double spread = options.label_smoothing / static_cast<double>(classes),
+                 rest = 1 - options.label_smoothing;
+    return rows(logits, options, divisor, gradient,
+                [=](std::int64_t n, std::int64_t c) { return (label[n] == c ? rest : 0.0) + spread; });
   }
 
-  static Tn cross_entropy(const Tn& logits, const Tn& targets, const CrossEntropyOptions<T, Cpu>& options, Tn* gradient) {
+  static Tn cross_entropy(const Tn& logits, const Tn& targets, const CrossEntropyOptions<T, Cpu>& options,
+                          Tn* gradient) {
     const std::int64_t samples = logits.shape()[0], classes = logits.shape()[1];
     const Tn plain = targets.row_major();
     const T* t = plain.data();
-    const double spread = options.label_smoothing / static_cast<double>(classes), rest = 1 - options.label_smoothing;
+    const double spread = options.label_smoothing / static_cast<double>(classes),
+                 rest = 1 - options.label_smoothing;
     return rows(logits, options, static_cast<double>(samples), gradient, [=](std::int64_t n, std::int64_t c) {
       return rest * static_cast<double>(t[n * classes + c]) + spread;
     });
   }
 
-  static Tn bce_with_logits(const Tn& logits, const Tn& targets, const BceOptions<T, Cpu>& options, Tn* gradient) {
+  static Tn bce_with_logits(const Tn& logits, const Tn& targets, const BceOptions<T, Cpu>& options,
+                            Tn* gradient) {
     const bool weighted = options.positive_weights.has_value();
     const Tn x = weighted || logits.layout().has_padding(logits.shape()) ? logits.row_major() : logits;
     const Tn target = targets.to(x.layout());
@@ -141,7 +145,9 @@ struct loss_impl<T, Cpu> {
   }
 
  private:
-  static Tn scalar(double value) { return Tn(Shape{}, {static_cast<T>(value)}); }
+  static Tn scalar(double value) {
+    return Tn(Shape{}, {static_cast<T>(value)});
+  }
   static T* fresh(const Tn& like, Tn* gradient) {
     if (!gradient) return nullptr;
     *gradient = Tn(like.shape(), like.layout());
@@ -157,12 +163,13 @@ struct loss_impl<T, Cpu> {
     if (options.reduction == Reduction::sum) divisor = 1;
     const T* p = x.data();
     T* g = fresh(x, gradient);
-    const double sum = detail::chunked_sum(samples, std::max<std::int64_t>(1, 1024 / classes), [&](auto begin, auto end) {
-      return reference::cross_entropy_rows(
-          p + begin * classes, g ? g + begin * classes : nullptr, end - begin, classes, divisor,
-          [&](std::int64_t n, std::int64_t c) { return target(begin + n, c); },
-          [&](std::int64_t c) { return weights ? static_cast<double>(weights[c]) : 1.0; });
-    });
+    const double sum =
+        detail::chunked_sum(samples, std::max<std::int64_t>(1, 1024 / classes), [&](auto begin, auto end) {
+          return reference::cross_entropy_rows(
+              p + begin * classes, g ? g + begin * classes : nullptr, end - begin, classes, divisor,
+              [&](std::int64_t n, std::int64_t c) { return target(begin + n, c); },
+              [&](std::int64_t c) { return weights ? static_cast<double>(weights[c]) : 1.0; });
+        });
     return scalar(sum);
   }
 

@@ -27,8 +27,8 @@ double cross_entropy_rows(const T* x, T* gradient, std::int64_t samples, std::in
     total += loss + largest * 0;  // a NaN among the logits is a NaN in the loss
     if (!gradient) continue;
     for (std::int64_t c = 0; c < classes; ++c)
-      gradient[n * classes + c] = static_cast<T>(
-          (std::exp(row[c] - largest) / sum * share - weight(c) * target(n, c)) / divisor);
+      gradient[n * classes + c] =
+          static_cast<T>((std::exp(row[c] - largest) / sum * share - weight(c) * target(n, c)) / divisor);
   }
   return total / divisor;
 }

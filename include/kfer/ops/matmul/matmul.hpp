@@ -21,8 +21,9 @@ struct MatmulShape {
     require<ShapeError>(a.rank() == 2 && b.rank() == 2, "matmul: expected two matrices, got ", a, " and ", b);
     const MatmulShape s{a[o.transpose_a ? 1 : 0], b[o.transpose_b ? 0 : 1], a[o.transpose_a ? 0 : 1]};
     require<ShapeError>(b[o.transpose_b ? 1 : 0] == s.k, "matmul: the inner extents of ", a,
-                        o.transpose_a ? " (transposed)" : "", " and ", b, o.transpose_b ? " (transposed)" : "",
-                        " differ: ", s.k, " and ", b[o.transpose_b ? 1 : 0]);
+                        o.transpose_a ? " (transposed)" : "", " and ", b,
+                        o.transpose_b ? " (transposed)" : "", " differ: ", s.k, " and ",
+                        b[o.transpose_b ? 1 : 0]);
     return s;
   }
 };

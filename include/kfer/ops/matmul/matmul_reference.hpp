@@ -15,7 +15,8 @@ Tensor<T, Cpu> matmul(const Tensor<T, Cpu>& a, const Tensor<T, Cpu>& b, const Ma
     for (std::int64_t j = 0; j < n; ++j) {
       T sum = 0;
       for (std::int64_t l = 0; l < k; ++l)
-        sum += p.data()[options.transpose_a ? l * m + i : i * k + l] * q.data()[options.transpose_b ? j * k + l : l * n + j];
+        sum += p.data()[options.transpose_a ? l * m + i : i * k + l] *
+               q.data()[options.transpose_b ? j * k + l : l * n + j];
       out[i * n + j] = sum;
     }
   return y;

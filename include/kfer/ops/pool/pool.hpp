@@ -33,22 +33,30 @@ struct Pool2dShape {
     const Extent2d stride = step == Extent2d(0) ? kernel : step;
     require<ShapeError>(x.rank() == 4, what, ": expected input [N, C, H, W], got ", x);
     require(kernel.height >= 1 && kernel.width >= 1 && stride.height >= 1 && stride.width >= 1, what,
-            ": kernel and stride must be at least 1, got kernel ", kernel.height, " x ", kernel.width, ", stride ",
-            stride.height, " x ", stride.width);
+            ": kernel and stride must be at least 1, got kernel ", kernel.height, " x ", kernel.width,
+            ", stride ", stride.height, " x ", stride.width);
     require(padding.height >= 0 && padding.width >= 0 && 2 * padding.height <= kernel.height &&
                 2 * padding.width <= kernel.width,
-            what, ": padding must be between 0 and half the kernel, got padding ", padding.height, " x ", padding.width,
-            ", kernel ", kernel.height, " x ", kernel.width);
+            what, ": padding must be between 0 and half the kernel, got padding ", padding.height, " x ",
+            padding.width, ", kernel ", kernel.height, " x ", kernel.width);
     const std::int64_t h = x[2] + 2 * padding.height, w = x[3] + 2 * padding.width;
     require<ShapeError>(x[2] >= 1 && x[3] >= 1 && h >= kernel.height && w >= kernel.width, what, ": kernel ",
-                        kernel.height, " x ", kernel.width, " is larger than the padded input ", h, " x ", w, " of ", x);
-    return {x[0], x[1], x[2], x[3], (h - kernel.height) / stride.height + 1, (w - kernel.width) / stride.width + 1,
-            kernel, stride, padding};
+                        kernel.height, " x ", kernel.width, " is larger than the padded input ", h, " x ", w,
+                        " of ", x);
+    return {x[0],
+            x[1],
+            x[2],
+            x[3],
+            (h - kernel.height) / stride.height + 1,
+            (w - kernel.width) / stride.width + 1,
+            kernel,
+            stride,
+            padding};
   }
 };
 
-/// Which cell of its window (row times kernel width plus column) each maximum came from, in the memory order of y.
-/// `narrow` serves windows of up to 256 cells, `wide` larger ones.
+/// Which cell of its window (row times kernel width plus column) each maximum came from, in the memory order
+/// of y. `narrow` serves windows of up to 256 cells, `wide` larger ones.
 template <class D>
 struct MaxPoolIndex {
   Tensor<std::uint8_t, D> narrow;
@@ -92,11 +100,13 @@ struct GlobalAvgPoolBackward {
 };
 }  // namespace detail
 
-/// The largest element of each window: [N, C, H, W] -> [N, C, floor((H + 2p - k) / s) + 1, ...]. The gradient goes to the
-/// first of equal maxima in row-major order; a NaN in the window is the result. Throws ShapeError or ValueError.
+/// The largest element of each window: [N, C, H, W] -> [N, C, floor((H + 2p - k) / s) + 1, ...]. The gradient
+/// goes to the first of equal maxima in row-major order; a NaN in the window is the result. Throws ShapeError
+/// or ValueError.
 template <FloatingElement T, class D>
 Variable<T, D> max_pool2d(const Variable<T, D>& x, const MaxPool2dOptions& options = {}) {
-  const auto shape = Pool2dShape::of("max_pool2d", x.shape(), options.kernel, options.stride, options.padding);
+  const auto shape =
+      Pool2dShape::of("max_pool2d", x.shape(), options.kernel, options.stride, options.padding);
   MaxPoolIndex<D> index;
   Tensor<T, D> y = max_pool2d_impl<T, D>::forward(shape, x.value(), will_record(x) ? &index : nullptr);
   return record(std::move(y), {x}, detail::MaxPool2dBackward<T, D>{shape, std::move(index)});
@@ -105,12 +115,14 @@ Variable<T, D> max_pool2d(const Variable<T, D>& x, const MaxPool2dOptions& optio
 /// The mean of each window, of the same sizes as max_pool2d. Throws ShapeError or ValueError.
 template <FloatingElement T, class D>
 Variable<T, D> avg_pool2d(const Variable<T, D>& x, const AvgPool2dOptions& options = {}) {
-  const auto shape = Pool2dShape::of("avg_pool2d", x.shape(), options.kernel, options.stride, options.padding);
+  const auto shape =
+      Pool2dShape::of("avg_pool2d", x.shape(), options.kernel, options.stride, options.padding);
   Tensor<T, D> y = avg_pool2d_impl<T, D>::forward(shape, options.count_include_pad, x.value());
   return record(std::move(y), {x}, detail::AvgPool2dBackward<T, D>{shape, options.count_include_pad});
 }
 
-/// The mean over all pixels: [N, C, H, W] -> [N, C]. Throws ShapeError unless x has rank 4 and at least one pixel.
+/// The mean over all pixels: [N, C, H, W] -> [N, C]. Throws ShapeError unless x has rank 4 and at least one
+/// pixel.
 template <FloatingElement T, class D>
 Variable<T, D> global_avg_pool(const Variable<T, D>& x) {
   const Shape& s = x.shape();

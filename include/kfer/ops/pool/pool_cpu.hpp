@@ -1,5 +1,5 @@
-// Pooling on the Cpu, vectorised over channels, in any memory order. The backward passes gather: every element of dx is
-// written once, from the windows that cover it, so nothing is cleared first and no thread meets another.
+// Pooling on the Cpu, vectorised over channels, in any memory order. The backward passes gather: a row of dx
+// is formed by one thread, from the windows that cover it.
 #pragma once
 
 #include <limits>
@@ -21,8 +21,8 @@ inline PoolRange window_cells(std::int64_t i, std::int64_t kernel, std::int64_t 
   return {std::max<std::int64_t>(0, -start), std::min(kernel, size - start)};
 }
 /// The windows, of `count`, that cover position `at`.
-inline PoolRange covering_windows(std::int64_t at, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
-                                  std::int64_t count) {
+inline PoolRange covering_windows(std::int64_t at, std::int64_t kernel, std::int64_t stride,
+                                  std::int64_t padding, std::int64_t count) {
   const std::int64_t p = at + padding;
   return {p < kernel ? 0 : (p - kernel) / stride + 1, std::min(count, p / stride + 1)};
 }
@@ -61,9 +61,11 @@ void max_pool_planes(const Pool2dShape& s, const Planes& planes, const float* x,
     for (std::int64_t j = 0; j < s.out_width; ++j) {
       const PoolRange columns = window_cells(j, kw, s.stride.width, s.padding.width, s.width);
       const float* corner =
-          plane + ((i * s.stride.height - s.padding.height) * s.width + j * s.stride.width - s.padding.width) * lanes;
+          plane +
+          ((i * s.stride.height - s.padding.height) * s.width + j * s.stride.width - s.padding.width) * lanes;
       const std::int64_t at = (r * s.out_width + j) * lanes;
-      const auto window = [&](std::int64_t l, std::int64_t u0, std::int64_t u1, std::int64_t v0, std::int64_t v1) {
+      const auto window = [&](std::int64_t l, std::int64_t u0, std::int64_t u1, std::int64_t v0,
+                              std::int64_t v1) {
         vec best = load_lanes<vec>(corner + (u0 * s.width + v0) * lanes + l);
         lanes_i32<V> from = lanes_i32<V>{} + static_cast<std::int32_t>(u0 * kw + v0);
         for (std::int64_t u = u0; u < u1; ++u)
@@ -87,34 +89,39 @@ void max_pool_planes(const Pool2dShape& s, const Planes& planes, const float* x,
   });
 }
 
-template <int V, class Cell>
-void max_pool_planes_backward(const Pool2dShape& s, const Planes& planes, const float* dy, const Cell* cells, float* dx) {
+/// Any windows: a row of dx is gathered from the rows of windows that cover it. K: the width of the kernel if
+/// it is known when compiling, or 0.
+template <int V, int K, class Cell>
+void max_pool_planes_backward(const Pool2dShape& s, const Planes& planes, const float* dy, const Cell* cells,
+                              float* dx) {
   using vec = lanes_f32<V>;
-  const std::int64_t lanes = planes.lanes;
-  const auto stride = static_cast<std::int32_t>(s.stride.width);
-  std::vector<PoolRange> covering(static_cast<std::size_t>(s.width));
-  for (std::int64_t w = 0; w < s.width; ++w)
-    covering[static_cast<std::size_t>(w)] =
-        covering_windows(w, s.kernel.width, s.stride.width, s.padding.width, s.out_width);
-  parallel_for(planes.images * planes.blocks * s.height, [&, lanes, stride](std::int64_t r) {
+  const std::int64_t lanes = planes.lanes, kw = K ? K : s.kernel.width;
+  parallel_for(planes.images * planes.blocks * s.height, [=, &s](std::int64_t r) {
     const std::int64_t h = r % s.height, plane = r / s.height * s.out_height * s.out_width;
-    const PoolRange rows = covering_windows(h, s.kernel.height, s.stride.height, s.padding.height, s.out_height);
-    for (std::int64_t w = 0; w < s.width; ++w) {
-      const PoolRange columns = covering[static_cast<std::size_t>(w)];
-      for (std::int64_t l = 0; l < lanes; l += V) {
-        vec sum{};
-        for (std::int64_t i = rows.begin; i < rows.end; ++i) {
-          const std::int64_t first = (plane + i * s.out_width + columns.begin) * lanes + l;
-          auto cell = static_cast<std::int32_t>((h + s.padding.height - i * s.stride.height) * s.kernel.width + w +
-                                                s.padding.width - columns.begin * s.stride.width);
-          const std::int64_t count = columns.end - columns.begin;
-          for (std::int64_t j = 0; j < count; ++j) {
-            const std::int64_t at = first + j * lanes;
-            sum += load_cells<V>(cells + at) == lanes_i32<V>{} + cell ? load_lanes<vec>(dy + at) : vec{};
-            cell -= stride;
+    float* row = dx + r * s.width * lanes;
+    std::fill_n(row, s.width * lanes, 0.0f);
+    const PoolRange rows =
+        covering_windows(h, s.kernel.height, s.stride.height, s.padding.height, s.out_height);
+    for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+      const auto first = static_cast<std::int32_t>((h + s.padding.height - i * s.stride.height) * kw);
+      for (std::int64_t j = 0; j < s.out_width; ++j) {
+        const PoolRange columns = window_cells(j, kw, s.stride.width, s.padding.width, s.width);
+        const std::int64_t at = (plane + i * s.out_width + j) * lanes,
+                           left = j * s.stride.width - s.padding.width;
+        for (std::int64_t l = 0; l < lanes; l += V) {
+          const vec g = load_lanes<vec>(dy + at + l);
+          const lanes_i32<V> cell = load_cells<V>(cells + at + l) - first;
+          const auto add = [&](std::int64_t v) {
+            float* to = row + (left + v) * lanes + l;
+            store_lanes(to, vec(load_lanes<vec>(to) +
+                                (cell == lanes_i32<V>{} + static_cast<std::int32_t>(v) ? g : vec{})));
+          };
+          if (K && columns.begin == 0 && columns.end == K) {
+            for (int v = 0; v < K; ++v) add(v);
+          } else {
+            for (std::int64_t v = columns.begin; v < columns.end; ++v) add(v);
           }
         }
-        store_lanes(dx + (r * s.width + w) * lanes + l, sum);
       }
     }
   });
@@ -122,7 +129,8 @@ void max_pool_planes_backward(const Pool2dShape& s, const Planes& planes, const 
 
 /// Windows that do not overlap, of K x K cells: each is read once and spread over its cells.
 template <int V, int K, class Cell>
-void max_pool_tiles_backward(const Pool2dShape& s, const Planes& planes, const float* dy, const Cell* cells, float* dx) {
+void max_pool_tiles_backward(const Pool2dShape& s, const Planes& planes, const float* dy, const Cell* cells,
+                             float* dx) {
   using vec = lanes_f32<V>;
   const std::int64_t lanes = planes.lanes, row = s.width * lanes;
   parallel_for(planes.images * planes.blocks * s.out_height, [=, &s](std::int64_t r) {
@@ -136,7 +144,8 @@ void max_pool_tiles_backward(const Pool2dShape& s, const Planes& planes, const f
         const lanes_i32<V> cell = load_cells<V>(c + j * lanes + l);
         for (int u = 0; u < K; ++u)
           for (int v = 0; v < K; ++v)
-            store_lanes(top + u * row + (j * K + v) * lanes + l, vec(cell == lanes_i32<V>{} + (u * K + v) ? g : vec{}));
+            store_lanes(top + u * row + (j * K + v) * lanes + l,
+                        vec(cell == lanes_i32<V>{} + (u * K + v) ? g : vec{}));
       }
     // What no window covers: columns on the right, rows at the bottom.
     const std::int64_t covered = s.out_width * K * lanes, last = i + 1 == s.out_height ? s.height - i * K : K;
@@ -146,11 +155,14 @@ void max_pool_tiles_backward(const Pool2dShape& s, const Planes& planes, const f
 }
 
 template <int V, class Cell>
-void max_pool_backward_dispatch(const Pool2dShape& s, const Planes& planes, const float* dy, const Cell* cells, float* dx) {
+void max_pool_backward_dispatch(const Pool2dShape& s, const Planes& planes, const float* dy,
+                                const Cell* cells, float* dx) {
   if (s.kernel == Extent2d(2) && s.stride == Extent2d(2) && s.padding == Extent2d(0))
     max_pool_tiles_backward<V, 2>(s, planes, dy, cells, dx);
+  else if (s.kernel.width == 3)
+    max_pool_planes_backward<V, 3>(s, planes, dy, cells, dx);
   else
-    max_pool_planes_backward<V>(s, planes, dy, cells, dx);
+    max_pool_planes_backward<V, 0>(s, planes, dy, cells, dx);
 }
 
 template <class Cell>
@@ -170,7 +182,8 @@ void max_pool_dispatch(const Pool2dShape& s, const Planes& planes, const float* 
 
 template <>
 struct max_pool2d_impl<float, Cpu> {
-  static Tensor<float, Cpu> forward(const Pool2dShape& s, const Tensor<float, Cpu>& input, MaxPoolIndex<Cpu>* index) {
+  static Tensor<float, Cpu> forward(const Pool2dShape& s, const Tensor<float, Cpu>& input,
+                                    MaxPoolIndex<Cpu>* index) {
     const Tensor<float, Cpu> x = detail::planar(input);
     const auto planes = detail::Planes::of(x.shape(), x.layout());
     Tensor<float, Cpu> y(s.output(), x.layout());
@@ -185,7 +198,8 @@ struct max_pool2d_impl<float, Cpu> {
     return y;
   }
 
-  static Tensor<float, Cpu> backward(const Pool2dShape& s, const MaxPoolIndex<Cpu>& index, const Tensor<float, Cpu>& grad) {
+  static Tensor<float, Cpu> backward(const Pool2dShape& s, const MaxPoolIndex<Cpu>& index,
+                                     const Tensor<float, Cpu>& grad) {
     const bool narrow = s.window() <= 256;
     const Layout& layout = narrow ? index.narrow.layout() : index.wide.layout();
     const Tensor<float, Cpu> dy = grad.to(layout);
@@ -205,7 +219,8 @@ struct max_pool2d_impl<float, Cpu> {
 
 template <>
 struct avg_pool2d_impl<float, Cpu> {
-  static Tensor<float, Cpu> forward(const Pool2dShape& s, bool count_include_pad, const Tensor<float, Cpu>& input) {
+  static Tensor<float, Cpu> forward(const Pool2dShape& s, bool count_include_pad,
+                                    const Tensor<float, Cpu>& input) {
     const Tensor<float, Cpu> x = detail::planar(input);
     const auto planes = detail::Planes::of(x.shape(), x.layout());
     Tensor<float, Cpu> y(s.output(), x.layout());
@@ -218,10 +233,12 @@ struct avg_pool2d_impl<float, Cpu> {
       parallel_for(planes.images * planes.blocks * s.out_height, [&, lanes](std::int64_t r) {
         const std::int64_t i = r % s.out_height, top = i * s.stride.height - s.padding.height;
         const float* plane = in + r / s.out_height * s.height * s.width * lanes;
-        const auto rows = detail::window_cells(i, s.kernel.height, s.stride.height, s.padding.height, s.height);
+        const auto rows =
+            detail::window_cells(i, s.kernel.height, s.stride.height, s.padding.height, s.height);
         for (std::int64_t j = 0; j < s.out_width; ++j) {
           const std::int64_t left = j * s.stride.width - s.padding.width;
-          const auto columns = detail::window_cells(j, s.kernel.width, s.stride.width, s.padding.width, s.width);
+          const auto columns =
+              detail::window_cells(j, s.kernel.width, s.stride.width, s.padding.width, s.width);
           const float divisor = static_cast<float>(reference::pool_divisor(s, count_include_pad, i, j));
           for (std::int64_t l = 0; l < lanes; l += V) {
             vec sum{};
@@ -236,7 +253,8 @@ struct avg_pool2d_impl<float, Cpu> {
     return y;
   }
 
-  static Tensor<float, Cpu> backward(const Pool2dShape& s, bool count_include_pad, const Tensor<float, Cpu>& grad) {
+  static Tensor<float, Cpu> backward(const Pool2dShape& s, bool count_include_pad,
+                                     const Tensor<float, Cpu>& grad) {
     const Tensor<float, Cpu> dy = detail::planar(grad);
     const auto planes = detail::Planes::of(dy.shape(), dy.layout());
     Tensor<float, Cpu> dx(s.input(), dy.layout());
@@ -245,7 +263,8 @@ struct avg_pool2d_impl<float, Cpu> {
     std::vector<float> share(static_cast<std::size_t>(s.out_height * s.out_width));
     for (std::int64_t k = 0; k < s.out_height * s.out_width; ++k)
       share[static_cast<std::size_t>(k)] =
-          1.0f / static_cast<float>(reference::pool_divisor(s, count_include_pad, k / s.out_width, k % s.out_width));
+          1.0f /
+          static_cast<float>(reference::pool_divisor(s, count_include_pad, k / s.out_width, k % s.out_width));
     detail::with_lanes(planes.lanes, [&](auto width) {
       constexpr int V = width;
       using vec = detail::lanes_f32<V>;
@@ -308,7 +327,8 @@ struct global_avg_pool_impl<float, Cpu> {
     return y;
   }
 
-  static Tensor<float, Cpu> backward(const Tensor<float, Cpu>& grad, const Shape& shape, const Layout& wanted) {
+  static Tensor<float, Cpu> backward(const Tensor<float, Cpu>& grad, const Shape& shape,
+                                     const Layout& wanted) {
     const Layout layout = detail::Planes::fits(shape, wanted) ? wanted : Layout::row_major(4);
     const Tensor<float, Cpu> dy = grad.row_major();
     const auto planes = detail::Planes::of(shape, layout);
@@ -344,27 +364,33 @@ struct global_avg_pool_impl<float, Cpu> {
 
 template <>
 struct max_pool2d_impl<double, Cpu> {
-  static Tensor<double, Cpu> forward(const Pool2dShape& s, const Tensor<double, Cpu>& x, MaxPoolIndex<Cpu>* index) {
+  static Tensor<double, Cpu> forward(const Pool2dShape& s, const Tensor<double, Cpu>& x,
+                                     MaxPoolIndex<Cpu>* index) {
     return reference::max_pool2d_forward(s, x, index);
   }
-  static Tensor<double, Cpu> backward(const Pool2dShape& s, const MaxPoolIndex<Cpu>& index, const Tensor<double, Cpu>& dy) {
+  static Tensor<double, Cpu> backward(const Pool2dShape& s, const MaxPoolIndex<Cpu>& index,
+                                      const Tensor<double, Cpu>& dy) {
     return reference::max_pool2d_backward(s, index, dy);
   }
 };
 
 template <>
 struct avg_pool2d_impl<double, Cpu> {
-  static Tensor<double, Cpu> forward(const Pool2dShape& s, bool count_include_pad, const Tensor<double, Cpu>& x) {
+  static Tensor<double, Cpu> forward(const Pool2dShape& s, bool count_include_pad,
+                                     const Tensor<double, Cpu>& x) {
     return reference::avg_pool2d_forward(s, count_include_pad, x);
   }
-  static Tensor<double, Cpu> backward(const Pool2dShape& s, bool count_include_pad, const Tensor<double, Cpu>& dy) {
+  static Tensor<double, Cpu> backward(const Pool2dShape& s, bool count_include_pad,
+                                      const Tensor<double, Cpu>& dy) {
     return reference::avg_pool2d_backward(s, count_include_pad, dy);
   }
 };
 
 template <>
 struct global_avg_pool_impl<double, Cpu> {
-  static Tensor<double, Cpu> forward(const Tensor<double, Cpu>& x) { return reference::global_avg_pool_forward(x); }
+  static Tensor<double, Cpu> forward(const Tensor<double, Cpu>& x) {
+    return reference::global_avg_pool_forward(x);
+  }
   static Tensor<double, Cpu> backward(const Tensor<double, Cpu>& dy, const Shape& shape, const Layout&) {
     return reference::global_avg_pool_backward(dy, shape);
   }

@@ -7,7 +7,8 @@
 
 namespace kfer::reference {
 
-/// Calls `visit(y_index, x_index, cell)` for every cell of every window that lies inside the input, in row-major order.
+/// Calls `visit(y_index, x_index, cell)` for every cell of every window that lies inside the input, in
+/// row-major order.
 template <class Visit>
 void pool_cells(const Pool2dShape& s, const Visit& visit) {
   for (std::int64_t plane = 0; plane < s.batch * s.channels; ++plane)
@@ -24,7 +25,8 @@ void pool_cells(const Pool2dShape& s, const Visit& visit) {
 }
 
 template <FloatingElement T>
-Tensor<T, Cpu> max_pool2d_forward(const Pool2dShape& s, const Tensor<T, Cpu>& input, MaxPoolIndex<Cpu>* index) {
+Tensor<T, Cpu> max_pool2d_forward(const Pool2dShape& s, const Tensor<T, Cpu>& input,
+                                  MaxPoolIndex<Cpu>* index) {
   const Tensor<T, Cpu> x = input.row_major();
   Tensor<T, Cpu> y(s.output());
   T* out = y.mutable_data();
@@ -48,7 +50,8 @@ Tensor<T, Cpu> max_pool2d_forward(const Pool2dShape& s, const Tensor<T, Cpu>& in
 }
 
 template <FloatingElement T>
-Tensor<T, Cpu> max_pool2d_backward(const Pool2dShape& s, const MaxPoolIndex<Cpu>& index, const Tensor<T, Cpu>& grad) {
+Tensor<T, Cpu> max_pool2d_backward(const Pool2dShape& s, const MaxPoolIndex<Cpu>& index,
+                                   const Tensor<T, Cpu>& grad) {
   const Tensor<T, Cpu> dy = grad.row_major();
   Tensor<T, Cpu> dx = zeros<T, Cpu>(s.input());
   T* d = dx.mutable_data();
@@ -57,13 +60,15 @@ Tensor<T, Cpu> max_pool2d_backward(const Pool2dShape& s, const MaxPoolIndex<Cpu>
   const auto wide_cells = index.wide.to_vector();
   pool_cells(s, [&](auto iy, auto ix, auto cell) {
     const auto at = static_cast<std::size_t>(iy);
-    if (cell == (narrow ? std::int64_t{narrow_cells[at]} : std::int64_t{wide_cells[at]})) d[ix] += dy.data()[iy];
+    if (cell == (narrow ? std::int64_t{narrow_cells[at]} : std::int64_t{wide_cells[at]}))
+      d[ix] += dy.data()[iy];
   });
   return dx;
 }
 
 /// What the sum of window (i, j) is divided by.
-inline std::int64_t pool_divisor(const Pool2dShape& s, bool count_include_pad, std::int64_t i, std::int64_t j) {
+inline std::int64_t pool_divisor(const Pool2dShape& s, bool count_include_pad, std::int64_t i,
+                                 std::int64_t j) {
   const auto extent = [=](std::int64_t at, std::int64_t k, std::int64_t p, std::int64_t size) {
     const std::int64_t begin = at - p, end = std::min(begin + k, size + p);
     return count_include_pad ? end - begin : std::min(end, size) - std::max<std::int64_t>(begin, 0);
@@ -79,7 +84,8 @@ Tensor<T, Cpu> avg_pool2d_forward(const Pool2dShape& s, bool count_include_pad, 
   T* out = y.mutable_data();
   pool_cells(s, [&](auto iy, auto ix, auto) { out[iy] += x.data()[ix]; });
   for (std::int64_t i = 0; i < y.numel(); ++i)
-    out[i] /= static_cast<T>(pool_divisor(s, count_include_pad, i / s.out_width % s.out_height, i % s.out_width));
+    out[i] /=
+        static_cast<T>(pool_divisor(s, count_include_pad, i / s.out_width % s.out_height, i % s.out_width));
   return y;
 }
 
@@ -89,7 +95,8 @@ Tensor<T, Cpu> avg_pool2d_backward(const Pool2dShape& s, bool count_include_pad,
   Tensor<T, Cpu> dx = zeros<T, Cpu>(s.input());
   T* d = dx.mutable_data();
   pool_cells(s, [&](auto iy, auto ix, auto) {
-    const auto divisor = pool_divisor(s, count_include_pad, iy / s.out_width % s.out_height, iy % s.out_width);
+    const auto divisor =
+        pool_divisor(s, count_include_pad, iy / s.out_width % s.out_height, iy % s.out_width);
     d[ix] += dy.data()[iy] / static_cast<T>(divisor);
   });
   return dx;

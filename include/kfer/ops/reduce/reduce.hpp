@@ -7,8 +7,9 @@
 
 namespace kfer {
 
-/// sum(x, kept, factor) -> factor * (sum of x over the dimensions where `kept`, of x's rank, has extent 1), of shape kept;
-/// expand(dy, shape, layout, factor) -> factor * dy repeated to shape. One specialisation a device.
+/// sum(x, kept, factor) -> factor * (sum of x over the dimensions where `kept`, of x's rank, has extent 1),
+/// of shape kept; expand(dy, shape, layout, factor) -> factor * dy repeated to shape. One specialisation a
+/// device.
 template <FloatingElement T, class D>
 struct reduce_impl;
 
@@ -59,7 +60,8 @@ template <FloatingElement T, class D>
 Variable<T, D> sum(const Variable<T, D>& x, const ReduceOptions& options = {}) {
   return detail::reduce("sum", x, options, false);
 }
-/// The mean over the given dimensions, or over all. Throws as sum does, and ValueError for a mean over no elements.
+/// The mean over the given dimensions, or over all. Throws as sum does, and ValueError for a mean over no
+/// elements.
 template <FloatingElement T, class D>
 Variable<T, D> mean(const Variable<T, D>& x, const ReduceOptions& options = {}) {
   return detail::reduce("mean", x, options, true);

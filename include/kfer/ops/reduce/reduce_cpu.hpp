@@ -35,7 +35,8 @@ struct reduce_impl<T, Cpu> {
 
   static Tn expand(const Tn& grad, const Shape& shape, const Layout& wanted, T factor) {
     const Tn dy = grad.row_major();
-    const Layout layout = grad.numel() == 1 && !wanted.has_padding(shape) ? wanted : Layout::row_major(shape.rank());
+    const Layout layout =
+        grad.numel() == 1 && !wanted.has_padding(shape) ? wanted : Layout::row_major(shape.rank());
     Tn dx(shape, layout);
     T* out = dx.mutable_data();
     const T* d = dy.data();
@@ -73,8 +74,8 @@ struct reduce_impl<T, Cpu> {
     return sum;
   }
 
-  /// Calls `visit(from, to, n, repeats)` for every innermost row of `shape`: its position, that of its place in `kept`,
-  /// its length, and whether all of it falls on that one place.
+  /// Calls `visit(from, to, n, repeats)` for every innermost row of `shape`: its position, that of its place
+  /// in `kept`, its length, and whether all of it falls on that one place.
   template <class Visit>
   static void rows(const Shape& shape, const Shape& kept, const Visit& visit) {
     if (shape.numel() == 0) return;

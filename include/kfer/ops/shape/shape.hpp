@@ -52,7 +52,8 @@ struct SliceBackward {
 };
 }  // namespace detail
 
-/// The same elements, in row-major order, under another shape. Throws ShapeError unless the element counts agree.
+/// The same elements, in row-major order, under another shape. Throws ShapeError unless the element counts
+/// agree.
 template <FloatingElement T, class D>
 Variable<T, D> reshape(const Variable<T, D>& x, const Shape& shape) {
   return record(x.value().reshape(shape), {x}, detail::ReshapeBackward<T, D>{x.shape()});
@@ -105,7 +106,8 @@ Variable<T, D> transpose(const Variable<T, D>& x, std::int64_t first = -2, std::
   return permute(x, dims);
 }
 
-/// The parts one after the other along `dim`; all other extents agree. Throws ShapeError naming the first that do not.
+/// The parts one after the other along `dim`; all other extents agree. Throws ShapeError naming the first
+/// that do not.
 template <FloatingElement T, class D>
 Variable<T, D> concat(const std::vector<Variable<T, D>>& parts, std::int64_t dim = 0) {
   require(!parts.empty(), "concat: there is nothing to concatenate");
@@ -128,8 +130,8 @@ Variable<T, D> concat(const std::vector<Variable<T, D>>& parts, std::int64_t dim
 template <FloatingElement T, class D>
 Variable<T, D> slice(const Variable<T, D>& x, std::int64_t dim, std::int64_t begin, std::int64_t count) {
   const std::size_t d = x.shape().dim(dim);
-  require<ShapeError>(begin >= 0 && count >= 0 && begin <= x.shape()[d] - count, "slice: [", begin, ", ", begin, " + ",
-                      count, ") is not inside dimension ", d, " of ", x.shape());
+  require<ShapeError>(begin >= 0 && count >= 0 && begin <= x.shape()[d] - count, "slice: [", begin, ", ",
+                      begin, " + ", count, ") is not inside dimension ", d, " of ", x.shape());
   return record(rearrange_impl<T, D>::slice(x.value(), d, begin, count), {x},
                 detail::SliceBackward<T, D>{x.shape(), d, begin});
 }

@@ -28,13 +28,16 @@ struct rearrange_impl<T, Cpu> {
     const std::int64_t inner = rank ? shape[rank - 1] : 1, inner_step = rank ? step[rank - 1] : 1;
     const T* from = x.data();
     T* to = y.mutable_data();
-    parallel_ranges(y.numel() / inner, std::max<std::int64_t>(1, 4096 / inner), [&](int, std::int64_t r0, std::int64_t r1) {
-      for (std::int64_t r = r0; r < r1; ++r) {
-        std::int64_t at = 0, left = r;
-        for (std::size_t i = rank ? rank - 1 : 0; i-- > 0; left /= shape[i]) at += left % shape[i] * step[i];
-        for (std::int64_t j = 0; j < inner; ++j) to[r * inner + j] = from[at + j * inner_step];
-      }
-    });
+    parallel_ranges(y.numel() / inner, std::max<std::int64_t>(1, 4096 / inner),
+                    [&](int, std::int64_t r0, std::int64_t r1) {
+                      for (std::int64_t r = r0; r < r1; ++r) {
+                        std::int64_t at = 0, left = r;
+                        for (std::size_t i = rank ? rank - 1 : 0; i-- > 0; left /= shape[i])
+                          at += left % shape[i] * step[i];
+                        for (std::int64_t j = 0; j < inner; ++j)
+                          to[r * inner + j] = from[at + j * inner_step];
+                      }
+                    });
     return y;
   }
 
@@ -82,7 +85,9 @@ struct rearrange_impl<T, Cpu> {
   static bool keeps(const Tn& x, std::size_t dim) {
     return x.layout().is_row_major() || (dim <= 1 && detail::Planes::fits(x.shape(), x.layout()));
   }
-  static std::int64_t unit_of(const Layout& layout, std::size_t dim) { return layout.block_size(static_cast<int>(dim)); }
+  static std::int64_t unit_of(const Layout& layout, std::size_t dim) {
+    return layout.block_size(static_cast<int>(dim));
+  }
 
   /// Memory as [outer][extent of dim][inner].
   struct Runs {
@@ -102,7 +107,8 @@ struct rearrange_impl<T, Cpu> {
       return r;
     }
   };
-  /// Elements [from_begin, ... + count) of `from` to [to_begin, ...) of `to`, which has the same memory order.
+  /// Elements [from_begin, ... + count) of `from` to [to_begin, ...) of `to`, which has the same memory
+  /// order.
   static void copy(const Tn& from, Tn& to, std::size_t dim, std::int64_t from_begin, std::int64_t to_begin,
                    std::int64_t count) {
     if (from.numel() == 0 || to.numel() == 0) return;
@@ -111,10 +117,12 @@ struct rearrange_impl<T, Cpu> {
     T* dst = to.mutable_data() + to_begin * b.inner;
     const std::int64_t run = count * a.inner;
     if (run == 0) return;
-    parallel_ranges(a.outer, std::max<std::int64_t>(1, 16384 / run), [&](int, std::int64_t o0, std::int64_t o1) {
-      for (std::int64_t o = o0; o < o1; ++o)
-        std::memcpy(dst + o * b.extent * b.inner, src + o * a.extent * a.inner, static_cast<std::size_t>(run) * sizeof(T));
-    });
+    parallel_ranges(a.outer, std::max<std::int64_t>(1, 16384 / run),
+                    [&](int, std::int64_t o0, std::int64_t o1) {
+                      for (std::int64_t o = o0; o < o1; ++o)
+                        std::memcpy(dst + o * b.extent * b.inner, src + o * a.extent * a.inner,
+                                    static_cast<std::size_t>(run) * sizeof(T));
+                    });
   }
 };
 

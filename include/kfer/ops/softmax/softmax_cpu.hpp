@@ -39,13 +39,17 @@ struct softmax_impl<float, Cpu> {
   }
 
  private:
-  static std::int64_t grain(const reference::SoftmaxRows& rows) { return std::max<std::int64_t>(1, 4096 / (rows.n + 1)); }
+  static std::int64_t grain(const reference::SoftmaxRows& rows) {
+    return std::max<std::int64_t>(1, 4096 / (rows.n + 1));
+  }
 };
 
 template <>
 struct softmax_impl<double, Cpu> {
   using Tn = Tensor<double, Cpu>;
-  static Tn forward(const Tn& x, std::size_t dim, bool logarithm) { return reference::softmax_forward(x, dim, logarithm); }
+  static Tn forward(const Tn& x, std::size_t dim, bool logarithm) {
+    return reference::softmax_forward(x, dim, logarithm);
+  }
   static Tn backward(const Tn& y, const Tn& dy, std::size_t dim, bool logarithm) {
     return reference::softmax_backward(y, dy, dim, logarithm);
   }

@@ -23,7 +23,8 @@ void softmax_row_backward(const T* y, const T* dy, T* dx, std::int64_t n, std::i
   T sum = 0;
   for (std::int64_t i = 0; i < n; ++i) sum += logarithm ? dy[i * step] : dy[i * step] * y[i * step];
   for (std::int64_t i = 0; i < n; ++i)
-    dx[i * step] = logarithm ? dy[i * step] - std::exp(y[i * step]) * sum : y[i * step] * (dy[i * step] - sum);
+    dx[i * step] =
+        logarithm ? dy[i * step] - std::exp(y[i * step]) * sum : y[i * step] * (dy[i * step] - sum);
 }
 
 /// Calls `visit(start, n, step)` for every row along `dim` of a row-major tensor.
@@ -48,7 +49,8 @@ Tensor<T, Cpu> softmax_forward(const Tensor<T, Cpu>& input, std::size_t dim, boo
 }
 
 template <FloatingElement T>
-Tensor<T, Cpu> softmax_backward(const Tensor<T, Cpu>& y, const Tensor<T, Cpu>& grad, std::size_t dim, bool logarithm) {
+Tensor<T, Cpu> softmax_backward(const Tensor<T, Cpu>& y, const Tensor<T, Cpu>& grad, std::size_t dim,
+                                bool logarithm) {
   const Tensor<T, Cpu> dy = grad.row_major();
   Tensor<T, Cpu> dx(y.shape());
   T* out = dx.mutable_data();

@@ -23,9 +23,12 @@ struct UpsampleBackward {
 /// Throws ShapeError unless x has rank 4, ValueError unless scale is positive.
 template <FloatingElement T, class D>
 Variable<T, D> upsample_nearest(const Variable<T, D>& x, std::int64_t scale) {
-  require<ShapeError>(x.shape().rank() == 4, "upsample_nearest: expected input [N, C, H, W], got ", x.shape());
-  require(scale >= 1, "upsample_nearest: the scale must be at least 1, got ", scale, " for input ", x.shape());
-  return record(upsample_nearest_impl<T, D>::forward(x.value(), scale), {x}, detail::UpsampleBackward<T, D>{scale});
+  require<ShapeError>(x.shape().rank() == 4, "upsample_nearest: expected input [N, C, H, W], got ",
+                      x.shape());
+  require(scale >= 1, "upsample_nearest: the scale must be at least 1, got ", scale, " for input ",
+          x.shape());
+  return record(upsample_nearest_impl<T, D>::forward(x.value(), scale), {x},
+                detail::UpsampleBackward<T, D>{scale});
 }
 
 }  // namespace kfer

@@ -29,7 +29,8 @@ struct upsample_nearest_impl<float, Cpu> {
             const auto v = detail::load_lanes<vec>(from + j * lanes + l);
             for (std::int64_t q = 0; q < scale; ++q) detail::store_lanes(to + (j * scale + q) * lanes + l, v);
           }
-        for (std::int64_t q = 1; q < scale; ++q) std::memcpy(to + q * row, to, static_cast<std::size_t>(row) * sizeof(float));
+        for (std::int64_t q = 1; q < scale; ++q)
+          std::memcpy(to + q * row, to, static_cast<std::size_t>(row) * sizeof(float));
       });
     });
     return y;
@@ -60,7 +61,8 @@ struct upsample_nearest_impl<float, Cpu> {
                     (detail::load_lanes<vec>(corner + row) + detail::load_lanes<vec>(corner + row + lanes));
             } else {
               for (std::int64_t p = 0; p < scale; ++p)
-                for (std::int64_t q = 0; q < scale; ++q) sum += detail::load_lanes<vec>(corner + p * row + q * lanes);
+                for (std::int64_t q = 0; q < scale; ++q)
+                  sum += detail::load_lanes<vec>(corner + p * row + q * lanes);
             }
             detail::store_lanes(to + j * lanes + l, sum);
           }
