@@ -164,9 +164,9 @@ TEST_CASE("modes: training, inference, frozen") {
 TEST_CASE("gradients reach every parameter and are cleared") {
   Net net;
   backward(mean(square(net(images()))));
-  for (const auto& [name, p] : named_parameters(net)) {
-    CAPTURE(name);
-    CHECK(p.has_grad());
+  for (const auto& named : named_parameters(net)) {
+    CAPTURE(named.first);
+    CHECK(named.second.has_grad());
   }
   zero_grad(net);
   for (const auto& p : parameters(net)) CHECK(!p.has_grad());

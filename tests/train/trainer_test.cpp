@@ -417,7 +417,11 @@ TEST_CASE("models in double precision train too, with SGD") {
     std::int64_t at = 0;
   } points;
   Sgd<double> sgd(named_parameters(line), {.lr = 0.25, .momentum = 0.5});
-  Trainer trainer(line, sgd, {.epochs = 100, .early_stopping = {.monitor = "loss"}, .log = nullptr});
+  TrainerOptions options;
+  options.epochs = 100;
+  options.early_stopping.monitor = "loss";
+  options.log = nullptr;
+  Trainer trainer(line, sgd, options);
   trainer.fit(
       points,
       [&](double x) {  // y = 3 x + 1
