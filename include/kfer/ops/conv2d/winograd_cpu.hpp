@@ -275,8 +275,7 @@ struct Passes {
           tiles(TileGrid<M>(s.batch, s.out_height(), s.out_width()).count) {
       const std::int64_t tile = F * (s.in_channels + s.out_channels);
       const std::int64_t most = std::max<std::int64_t>(1, cache / tile / Registers::tiles) * Registers::tiles;
-      // If not one strip of tiles fits the cache, blocks would read the weights more often than panels read
-      // tiles.
+      // If not one strip of tiles fits, blocks would read the weights more often than panels the tiles.
       const bool narrow = Registers::tiles * tile > convolve_cache && tiles * tile <= shared_most;
       shared = tiles < threads * most || narrow;
       blocks = shared ? 1 : ceil_div(ceil_div(tiles, most), threads) * threads;
