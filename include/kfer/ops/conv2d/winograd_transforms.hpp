@@ -9,7 +9,7 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
+#include <type_traits>
 #include <utility>
 
 namespace kfer::winograd {
