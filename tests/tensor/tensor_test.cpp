@@ -146,3 +146,17 @@ TEST_CASE("types that must not mix do not convert") {
   static_assert(std::is_nothrow_move_constructible_v<Tensor<float>>);
   static_assert(std::is_copy_assignable_v<Tensor<float>>);
 }
+
+TEST_CASE("a tensor that was moved from is empty") {
+  Tensor<float> x({2, 3}, {1, 2, 3, 4, 5, 6});
+  Tensor<float> y = std::move(x);
+  CHECK(y.to_vector().size() == 6);
+  CHECK(x.shape() == Shape{0});  // NOLINT(bugprone-use-after-move): that is the point
+  CHECK(x.to_vector().empty());
+  x = std::move(y);
+  CHECK(x.is_unique());
+  CHECK(y.numel() == 0);  // NOLINT(bugprone-use-after-move)
+  Tensor<float>& same = x;
+  x = std::move(same);
+  CHECK(x.to_vector() == std::vector<float>{1, 2, 3, 4, 5, 6});
+}

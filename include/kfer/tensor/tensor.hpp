@@ -36,6 +36,14 @@ class Tensor {
   using device_type = D;
 
   Tensor() : shape_({0}), layout_(Layout::row_major(1)) {}
+  Tensor(const Tensor&) = default;
+  Tensor& operator=(const Tensor&) = default;
+  /// What was moved from is empty, as if default-constructed.
+  Tensor(Tensor&& other) noexcept : Tensor() { swap(other); }
+  Tensor& operator=(Tensor&& other) noexcept {
+    Tensor(std::move(other)).swap(*this);
+    return *this;
+  }
 
   /// Uninitialised elements, in row-major order or the given layout. Padding that the layout adds is zero.
   explicit Tensor(const Shape& shape) : Tensor(shape, Layout::row_major(shape.rank())) {}
@@ -138,6 +146,12 @@ class Tensor {
     require<ShapeError>(std::cmp_equal(values, shape.numel()), "a tensor of shape ", shape, " has ",
                         shape.numel(), " elements, got ", values, " values");
     return shape;
+  }
+  void swap(Tensor& other) noexcept {
+    std::swap(shape_, other.shape_);
+    std::swap(layout_, other.layout_);
+    std::swap(offset_, other.offset_);
+    buffer_.swap(other.buffer_);
   }
   void own_copy() {
     auto copy = std::make_shared<Buffer<D>>(static_cast<std::size_t>(storage_size()) * sizeof(T));
