@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <iterator>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace kfer {
@@ -26,6 +28,24 @@ class Node {
   std::uint64_t order() const { return order_; }
 
  protected:
+  /// Lets go of the inputs and of everything that was saved; the parents stay.
+  virtual void release() noexcept = 0;
+
+  /// What the destructor of every derived class calls: lets go of this node's part of the graph, node by
+  /// node. Left to the destructors of its parents, a long graph would overflow the stack.
+  void release_graph() noexcept {
+    std::vector<std::shared_ptr<Node>> doomed = std::move(parents_);
+    release();
+    while (!doomed.empty()) {
+      const std::shared_ptr<Node> node = std::move(doomed.back());
+      doomed.pop_back();
+      if (node.use_count() > 1) continue;  // its other owner will
+      std::vector<std::shared_ptr<Node>> more = std::move(node->parents_);
+      node->release();
+      doomed.insert(doomed.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    }
+  }
+
   std::vector<std::shared_ptr<Node>> parents_;
 
  private:

@@ -152,6 +152,7 @@ class Recorded final : public GradNode<T, D> {
     for (const auto& input : inputs_)
       if (input.node()) this->parents_.push_back(input.node());
   }
+  ~Recorded() override { this->release_graph(); }
 
   void run() override {
     require(backward_ != nullptr, "backward() ran through this graph before; run the forward pass again");
@@ -166,6 +167,12 @@ class Recorded final : public GradNode<T, D> {
   }
 
  private:
+  void release() noexcept override {
+    inputs_.clear();
+    backward_.reset();
+    this->grad_ = {};
+  }
+
   std::vector<Variable<T, D>> inputs_;
   std::unique_ptr<Backward> backward_;
 };

@@ -8,7 +8,9 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
+#include <utility>
 
 #include "kfer/core/shape.hpp"
 
@@ -24,12 +26,29 @@ class Layout {
   static constexpr std::size_t max_blocks = 2;
 
   Layout() = default;
+  /// Throws ValueError unless `order` names each dimension once and every block is of one of them and not
+  /// empty.
   Layout(std::initializer_list<int> order, std::initializer_list<Block> blocks = {}) {
-    for (const int d : order) order_[rank_++] = static_cast<std::uint8_t>(d);
-    for (const Block b : blocks) blocks_[block_count_++] = b;
+    require(order.size() <= Shape::max_rank, "a layout has at most ", Shape::max_rank, " dimensions, got ",
+            order.size());
+    require(blocks.size() <= max_blocks, "a layout has at most ", max_blocks, " inner blocks, got ",
+            blocks.size());
+    unsigned seen = 0;
+    for (const int d : order) {
+      require(d >= 0 && d < static_cast<int>(order.size()) && !(seen >> d & 1), "a layout of ", order.size(),
+              " dimensions names each of them once, got ", d, seen >> (d & 31) & 1 ? " again" : "");
+      seen |= 1u << d;
+      order_[rank_++] = static_cast<std::uint8_t>(d);
+    }
+    for (const Block b : blocks) {
+      require(b.dim < rank_ && b.size > 0, "a layout of ", order.size(), " dimensions has no inner block of ",
+              int{b.size}, " along dimension ", int{b.dim});
+      blocks_[block_count_++] = b;
+    }
   }
 
   static Layout row_major(std::size_t rank) {
+    require(rank <= Shape::max_rank, "a layout has at most ", Shape::max_rank, " dimensions, got ", rank);
     Layout layout;
     for (std::size_t i = 0; i < rank; ++i) layout.order_[i] = static_cast<std::uint8_t>(i);
     layout.rank_ = static_cast<std::uint8_t>(rank);
@@ -38,7 +57,11 @@ class Layout {
   /// N, H, W, C.
   static Layout channels_last() { return {0, 2, 3, 1}; }
   /// nChw{block}c: the channels of rank-4 activations in blocks of one vector.
-  static Layout channel_blocked(int block) { return {{0, 1, 2, 3}, {{1, static_cast<std::uint8_t>(block)}}}; }
+  /// Throws ValueError unless the block is 1 to 255 channels.
+  static Layout channel_blocked(int block) {
+    require(block >= 1 && block <= 255, "a block has 1 to 255 channels, got ", block);
+    return {{0, 1, 2, 3}, {{1, static_cast<std::uint8_t>(block)}}};
+  }
 
   std::size_t rank() const { return rank_; }
   std::size_t block_count() const { return block_count_; }
@@ -54,12 +77,15 @@ class Layout {
     return size;
   }
 
-  /// Elements in memory, padding included.
+  /// Elements in memory, padding included. Throws ShapeError past 2^63 - 1.
   std::int64_t storage_size(const Shape& shape) const {
     Shape padded = shape;
     for (std::size_t d = 0; d < rank_; ++d) {
       const std::int64_t b = block_size(static_cast<int>(d));
-      padded.set(d, (shape[d] + b - 1) / b * b);
+      std::int64_t extent = 0;
+      if (__builtin_mul_overflow(blocks_along(shape[d], b), b, &extent))
+        throw ShapeError("the number of elements does not fit 64 bits");
+      padded.set(d, extent);
     }
     return padded.numel();
   }
@@ -71,7 +97,7 @@ class Layout {
     for (std::size_t i = 0; i < rank_; ++i) {
       const int d = order_[i];
       const std::int64_t b = block_size(d);
-      at = at * ((shape[d] + b - 1) / b) + index[d] / b;
+      at = at * blocks_along(shape[d], b) + index[d] / b;
     }
     for (std::size_t b = 0; b < block_count_; ++b) {
       std::int64_t inner = 1;  // blocks of the same dimension further in
@@ -91,6 +117,9 @@ class Layout {
   }
 
  private:
+  static std::int64_t blocks_along(std::int64_t extent, std::int64_t block) {
+    return extent / block + (extent % block != 0);
+  }
   /// The loop nest over memory, slowest first, as (dimension, extent), without axes of extent 1, and with a
   /// dimension's neighbouring axes joined; equal nests mean equal orders.
   struct Axes {

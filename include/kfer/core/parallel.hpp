@@ -6,10 +6,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 
 namespace kfer {
 
-/// Threads that parallel loops use (OMP_NUM_THREADS, or `set_num_threads`).
+/// Threads that parallel loops started by this thread use (OMP_NUM_THREADS, or `set_num_threads`).
 inline int num_threads() {
   return omp_get_max_threads();
 }
@@ -18,21 +19,29 @@ inline void set_num_threads(int n) {
 }
 
 /// Calls `body(thread, begin, end)` once per thread on contiguous parts of [0, n) that are multiples of
-/// `grain` (the last one may be ragged). Runs on the calling thread alone when there is only one grain of
-/// work.
+/// `grain` >= 1 (the last one may be ragged). Runs on the calling thread alone when there is only one grain
+/// of work. An exception of a body (the first one, if several throw) reaches the caller when all threads are
+/// done.
 template <class Body>
 void parallel_ranges(std::int64_t n, std::int64_t grain, const Body& body) {
   if (n <= 0) return;
-  const std::int64_t grains = (n + grain - 1) / grain;
+  const std::int64_t grains = n / grain + (n % grain != 0);
   const int threads = static_cast<int>(std::min<std::int64_t>(num_threads(), grains));
   if (threads <= 1 || omp_in_parallel()) return body(0, std::int64_t{0}, n);
+  std::exception_ptr failure;
 #pragma omp parallel num_threads(threads)
   {
     const std::int64_t t = omp_get_thread_num(), parts = omp_get_num_threads();
     const std::int64_t begin = grains * t / parts * grain,
-                       end = std::min(n, grains * (t + 1) / parts * grain);
-    if (begin < end) body(static_cast<int>(t), begin, end);
+                       end = t + 1 == parts ? n : grains * (t + 1) / parts * grain;
+    try {
+      if (begin < end) body(static_cast<int>(t), begin, end);
+    } catch (...) {  // must not leave the parallel region
+#pragma omp critical(kfer_parallel_failure)
+      if (!failure) failure = std::current_exception();
+    }
   }
+  if (failure) std::rethrow_exception(failure);
 }
 
 /// Calls `body(i)` for every i in [0, n), in contiguous static parts.

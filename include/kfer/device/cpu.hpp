@@ -7,6 +7,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -24,20 +26,22 @@ namespace detail {
 /// keeping off, so that a memory checker sees every allocation.
 class CpuMemory {
  public:
+  /// Never destroyed: a tensor of static storage may be freed after every other object of the program.
   static CpuMemory& instance() {
-    static CpuMemory memory;
+    static CpuMemory& memory = *new CpuMemory;
     return memory;
   }
 
   void* allocate(std::size_t bytes) {
-    const std::size_t size = bucket(bytes);
     std::lock_guard lock(mutex_);
-    in_use_ += size;
-    peak_ = std::max(peak_, in_use_);
+    require<OutOfMemoryError>(bytes <= most, "cpu: cannot allocate ", bytes, " bytes (", in_use_,
+                              " bytes in use)");
+    const std::size_t size = bucket(bytes);
     if (const auto it = free_.find(size); it != free_.end() && !it->second.empty()) {
       void* block = it->second.back();
       it->second.pop_back();
       kept_ -= size;
+      count(size);
       return block;
     }
     void* block = fresh(size);
@@ -45,10 +49,9 @@ class CpuMemory {
       release_locked();
       block = fresh(size);
     }
-    if (!block) {
-      in_use_ -= size;
-      throw OutOfMemoryError(text("cpu: cannot allocate ", bytes, " bytes (", in_use_, " bytes in use)"));
-    }
+    require<OutOfMemoryError>(block != nullptr, "cpu: cannot allocate ", bytes, " bytes (", in_use_,
+                              " bytes in use)");
+    count(size);
     return block;
   }
 
@@ -73,19 +76,33 @@ class CpuMemory {
     release_locked();
   }
 
-  std::size_t in_use() const { return in_use_; }
-  std::size_t peak() const { return peak_; }
-  std::size_t kept() const { return kept_; }
+  std::size_t in_use() const {
+    std::lock_guard lock(mutex_);
+    return in_use_;
+  }
+  std::size_t peak() const {
+    std::lock_guard lock(mutex_);
+    return peak_;
+  }
+  std::size_t kept() const {
+    std::lock_guard lock(mutex_);
+    return kept_;
+  }
 
  private:
   static constexpr std::size_t large = std::size_t{1} << 20;
   static constexpr std::size_t huge_page = std::size_t{2} << 20;
+  static constexpr std::size_t most = PTRDIFF_MAX;  ///< of one block, before rounding up
 
   CpuMemory() {
     const char* setting = std::getenv("KFER_CPU_CACHE");
     keep_ = !(setting && std::strcmp(setting, "0") == 0);
   }
-  ~CpuMemory() { release_locked(); }
+
+  void count(std::size_t size) {
+    in_use_ += size;
+    peak_ = std::max(peak_, in_use_);
+  }
 
   /// Rounds up to one of eight sizes per power of two: at most 12.5 % is lost, and near sizes share blocks.
   static std::size_t bucket(std::size_t bytes) {
@@ -121,7 +138,7 @@ class CpuMemory {
     kept_ = 0;
   }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> free_;
   std::size_t in_use_ = 0, peak_ = 0, kept_ = 0, color_ = 0;
   bool keep_ = true;

@@ -6,17 +6,19 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <concepts>
 #include <memory>
 #include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "kfer/core/layout.hpp"
 #include "kfer/core/parallel.hpp"
 #include "kfer/core/shape.hpp"
 #include "kfer/device/device.hpp"
 #include "kfer/fwd.hpp"
-#include "kfer/core/layout.hpp"
 
 namespace kfer {
 
@@ -34,6 +36,14 @@ class Tensor {
   using device_type = D;
 
   Tensor() : shape_({0}), layout_(Layout::row_major(1)) {}
+  Tensor(const Tensor&) = default;
+  Tensor& operator=(const Tensor&) = default;
+  /// What was moved from is empty, as if default-constructed.
+  Tensor(Tensor&& other) noexcept : Tensor() { swap(other); }
+  Tensor& operator=(Tensor&& other) noexcept {
+    Tensor(std::move(other)).swap(*this);
+    return *this;
+  }
 
   /// Uninitialised elements, in row-major order or the given layout. Padding that the layout adds is zero.
   explicit Tensor(const Shape& shape) : Tensor(shape, Layout::row_major(shape.rank())) {}
@@ -49,13 +59,14 @@ class Tensor {
   }
   /// Row-major elements copied from the host. Throws ShapeError unless there are exactly shape.numel() of
   /// them.
-  Tensor(const Shape& shape, std::span<const T> values) : Tensor(shape) {
-    require<ShapeError>(static_cast<std::int64_t>(values.size()) == shape.numel(), "a tensor of shape ",
-                        shape, " has ", shape.numel(), " elements, got ", values.size(), " values");
+  Tensor(const Shape& shape, std::span<const T> values) : Tensor(of_size(shape, values.size())) {
     if (!values.empty()) D::copy_from_host(buffer_->data(), values.data(), values.size_bytes());
   }
   Tensor(const Shape& shape, std::initializer_list<T> values)
       : Tensor(shape, std::span<const T>(values.begin(), values.size())) {}
+  template <Element U, class E>
+  requires(!(std::same_as<T, U> && std::same_as<D, E>)) Tensor(const Tensor<U, E>&)
+  = delete;  // element types and devices never convert silently: use cast<T>()
 
   const Shape& shape() const { return shape_; }
   std::size_t rank() const { return shape_.rank(); }
@@ -70,11 +81,15 @@ class Tensor {
   const T* data() const { return buffer_ ? static_cast<const T*>(buffer_->data()) + offset_ : nullptr; }
   /// The same for writing: takes a storage of its own first if it is shared with other tensors.
   T* mutable_data() {
-    if (buffer_ && buffer_.use_count() > 1) own_copy();
+    if (!is_unique()) own_copy();
     return buffer_ ? static_cast<T*>(buffer_->data()) + offset_ : nullptr;
   }
   /// Whether a write would not have to copy.
-  bool is_unique() const { return !buffer_ || buffer_.use_count() == 1; }
+  bool is_unique() const {
+    if (buffer_ && buffer_.use_count() > 1) return false;
+    std::atomic_thread_fence(std::memory_order_acquire);  // what other owners read, they read before
+    return true;
+  }
 
   /// The same elements in another memory order; this tensor itself if its order is that one already.
   Tensor to(const Layout& layout) const {
@@ -100,7 +115,8 @@ class Tensor {
     return out;
   }
 
-  /// Elements [begin, begin + count) of the first dimension, without a copy. Row-major tensors only.
+  /// Elements [begin, begin + count) of the first dimension, in row-major order; without a copy if this
+  /// tensor is in that order.
   Tensor narrow(std::int64_t begin, std::int64_t count) const {
     require<ShapeError>(rank() >= 1 && begin >= 0 && count >= 0 && begin <= shape_[0] - count, "narrow: [",
                         begin, ", ", begin, " + ", count, ") is not inside the first dimension of ", shape_);
@@ -126,6 +142,17 @@ class Tensor {
   }
 
  private:
+  static const Shape& of_size(const Shape& shape, std::size_t values) {
+    require<ShapeError>(std::cmp_equal(values, shape.numel()), "a tensor of shape ", shape, " has ",
+                        shape.numel(), " elements, got ", values, " values");
+    return shape;
+  }
+  void swap(Tensor& other) noexcept {
+    std::swap(shape_, other.shape_);
+    std::swap(layout_, other.layout_);
+    std::swap(offset_, other.offset_);
+    buffer_.swap(other.buffer_);
+  }
   void own_copy() {
     auto copy = std::make_shared<Buffer<D>>(static_cast<std::size_t>(storage_size()) * sizeof(T));
     D::copy(copy->data(), data(), copy->bytes());

@@ -1,5 +1,5 @@
 // Devices do not mix: a copy between them is always written out.
-// expect: no match for .operator\+|invalid operands
+// expect: static.assert.*both operands need one device: copy one of them
 #include <kfer/device/cpu.hpp>
 #include <kfer/ops/elementwise/binary_cpu.hpp>
 

@@ -1,5 +1,5 @@
 // Element types do not mix: nothing is converted behind the user's back.
-// expect: no match for .operator\+|invalid operands
+// expect: static.assert.*both operands need one element type: convert one of them with cast<T>\(\)
 #include <kfer/device/cpu.hpp>
 #include <kfer/ops/elementwise/binary_cpu.hpp>
 

@@ -1,5 +1,5 @@
 // A tensor does not turn into one of another element type without cast().
-// expect: conversion|convert
+// expect: use of deleted function .*Tensor|conversion function from .*Tensor<.* invokes a deleted function
 #include <kfer/device/cpu.hpp>
 #include <kfer/tensor/create.hpp>
 

@@ -5,17 +5,10 @@
 #include <optional>
 
 #include "kfer/autograd/variable.hpp"
+#include "kfer/core/extent2d.hpp"
 #include "kfer/core/random.hpp"
 
 namespace kfer {
-
-struct Extent2d {
-  std::int64_t height = 1, width = 1;
-  Extent2d() = default;
-  Extent2d(std::int64_t both) : height(both), width(both) {}  // NOLINT: "stride = 2" means both
-  Extent2d(std::int64_t h, std::int64_t w) : height(h), width(w) {}
-  friend bool operator==(const Extent2d&, const Extent2d&) = default;
-};
 
 struct Conv2dOptions {
   Extent2d stride = 1;

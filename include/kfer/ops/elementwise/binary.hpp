@@ -2,6 +2,8 @@
 // and an extent of 1 (or a missing one) repeats.
 #pragma once
 
+#include <concepts>
+
 #include "kfer/autograd/variable.hpp"
 #include "kfer/ops/elementwise/functors.hpp"
 #include "kfer/ops/elementwise/unary.hpp"
@@ -71,6 +73,39 @@ Variable<T, D> operator*(const Variable<T, D>& a, const Variable<T, D>& b) {
 template <FloatingElement T, class D>
 Variable<T, D> operator/(const Variable<T, D>& a, const Variable<T, D>& b) {
   return detail::binary<DivideFunctor>("divide", a, b);
+}
+
+namespace detail {
+template <class T, class D, class U, class E>
+Variable<T, D> mixed() {
+  static_assert(!std::same_as<D, E> || std::same_as<T, U>,
+                "both operands need one element type: convert one of them with cast<T>()");
+  static_assert(std::same_as<D, E>, "both operands need one device: copy one of them to the other's device");
+  return {};
+}
+template <class T, class D, class U, class E>
+concept Mixed = !(std::same_as<T, U> && std::same_as<D, E>);
+}  // namespace detail
+
+template <FloatingElement T, class D, FloatingElement U, class E>
+requires detail::Mixed<T, D, U, E> Variable<T, D>
+operator+(const Variable<T, D>&, const Variable<U, E>&) {
+  return detail::mixed<T, D, U, E>();
+}
+template <FloatingElement T, class D, FloatingElement U, class E>
+requires detail::Mixed<T, D, U, E> Variable<T, D>
+operator-(const Variable<T, D>&, const Variable<U, E>&) {
+  return detail::mixed<T, D, U, E>();
+}
+template <FloatingElement T, class D, FloatingElement U, class E>
+requires detail::Mixed<T, D, U, E> Variable<T, D>
+operator*(const Variable<T, D>&, const Variable<U, E>&) {
+  return detail::mixed<T, D, U, E>();
+}
+template <FloatingElement T, class D, FloatingElement U, class E>
+requires detail::Mixed<T, D, U, E> Variable<T, D>
+operator/(const Variable<T, D>&, const Variable<U, E>&) {
+  return detail::mixed<T, D, U, E>();
 }
 
 /// The larger of both, element by element.

@@ -1,7 +1,8 @@
 // Pooling over the pixels of [N, C, H, W]: maximum, average, and the average of a whole map.
 #pragma once
 
-#include "kfer/ops/conv2d/conv2d.hpp"  // Extent2d
+#include "kfer/autograd/variable.hpp"
+#include "kfer/core/extent2d.hpp"
 
 namespace kfer {
 
