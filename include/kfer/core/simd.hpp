@@ -6,6 +6,12 @@
 #include <cstdint>
 #include <cstring>
 
+// Without AVX a vector passed by value travels in memory, and compilers warn at every such function that code
+// built with AVX would disagree. All of this is inlined into one program, built with one set of flags.
+#if defined(__GNUC__) && !defined(__AVX__)
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
 namespace kfer {
 
 #if defined(__AVX512F__)
