@@ -22,12 +22,12 @@ double now() {
 struct Quicker {
   const char *model, *title;
   std::int64_t epochs, batch_size, pretrain_epochs;
-  double lr;
+  double lr, last_lr;
 };
 constexpr Quicker schedule[] = {
-    {"autoencoder", "Autoencoder", 40, 32, 6, 2e-3},
-    {"conv_net", "ConvNN", 6, 32, 0, 1e-3},
-    {"resnet50", "ResNet50", 12, 32, 0, 1e-3},
+    {"autoencoder", "Autoencoder", 25, 32, 6, 4e-4, 1.2e-4},
+    {"conv_net", "ConvNN", 5, 32, 0, 1e-3, 1e-4},
+    {"resnet50", "ResNet50", 9, 32, 0, 1e-3, 1e-4},
 };
 
 void print_scores(const char* name, const kdrama::Scores& s) {
@@ -70,12 +70,13 @@ int run(int argc, char** argv) {
     options.batch_size = quick.batch_size;
     options.pretrain_epochs = quick.pretrain_epochs;
     options.lr = quick.lr;
-    options.lr_decay = 0.1;
+    options.lr_decay = quick.last_lr / quick.lr;
     options.lr_decay_epochs = static_cast<double>(quick.epochs);
     options.freeze = "none";
     options.seed = seed;
-    std::printf("%s: %lld epochs of batch %lld, Adam, learning rate %g falling to a tenth", quick.title,
-                static_cast<long long>(quick.epochs), static_cast<long long>(quick.batch_size), quick.lr);
+    std::printf("%s: %lld epochs of batch %lld, Adam, learning rate %g falling to %g", quick.title,
+                static_cast<long long>(quick.epochs), static_cast<long long>(quick.batch_size), quick.lr,
+                quick.last_lr);
     if (quick.pretrain_epochs)
       std::printf(", after %lld of reconstruction", static_cast<long long>(quick.pretrain_epochs));
     std::printf("\n");

@@ -153,9 +153,10 @@ void check_training(const std::string& name, int which, const Limits& limits, co
       CHECK(worst < limits.logits);
       const auto norms = file.values<float>("grad_norm");
       std::size_t i = 0;
-      for (const auto& [path, p] : named_parameters(model)) {
+      for (const auto& named : named_parameters(model)) {
+        const auto& p = named.second;
         if (!p.requires_grad()) continue;
-        CAPTURE(path);
+        CAPTURE(named.first);
         double sum = 0;
         for (const float g : p.grad().to_vector()) sum += double{g} * g;
         REQUIRE(i < norms.size());

@@ -18,7 +18,7 @@ TEST_CASE("a vector of Philox counters has the words of philox") {
     for (int q = 0; q < W; ++q) {
       const auto expected = random.words(first + static_cast<std::uint64_t>(q));
       for (int k = 0; k < 4; ++k) {
-        CHECK(words[k][q] == expected[static_cast<std::size_t>(k)]);
+        CHECK(std::uint32_t{words[k][q]} == expected[static_cast<std::size_t>(k)]);
         CHECK(halves[8 * q + 2 * k] == (expected[static_cast<std::size_t>(k)] & 0xFFFF));
         CHECK(halves[8 * q + 2 * k + 1] == expected[static_cast<std::size_t>(k)] >> 16);
       }
