@@ -11,10 +11,10 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 install(TARGETS kfer EXPORT kferTargets)
 install(EXPORT kferTargets NAMESPACE kfer:: DESTINATION ${package_dir})
-configure_package_config_file(cmake/kferConfig.cmake.in kferConfig.cmake INSTALL_DESTINATION ${package_dir})
+configure_package_config_file(tools/cmake/kferConfig.cmake.in kferConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(kferConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/kferConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/kferConfigVersion.cmake
-              cmake/kferDependencies.cmake
+              tools/cmake/kferDependencies.cmake
         DESTINATION ${package_dir})
 
 # pkg-config: the same flags, spelled out.
@@ -43,5 +43,5 @@ else()
 endif()
 list(JOIN cflags " " KFER_PC_CFLAGS)
 list(JOIN libs " " KFER_PC_LIBS)
-configure_file(cmake/kfer.pc.in kfer.pc @ONLY)
+configure_file(tools/cmake/kfer.pc.in kfer.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/kfer.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
