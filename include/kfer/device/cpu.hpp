@@ -123,11 +123,12 @@ class CpuMemory {
   void* fresh(std::size_t size) {
     if (size < large) return std::aligned_alloc(64, size);
     const std::size_t skew = skew_step * (color_++ % 61);
-    const std::size_t total = (size + skew + huge_page - 1) / huge_page * huge_page;
-    char* base = static_cast<char*>(std::aligned_alloc(huge_page, total));
-    if (!base) return nullptr;
-    madvise(base, total, MADV_HUGEPAGE);  // a hint: failure costs speed alone
-    return base + skew;
+    void* base = nullptr;
+    if (posix_memalign(&base, huge_page, size + skew) != 0) return nullptr;
+    // Huge pages where the block fills them, and not at its ragged end: many blocks are a power of two and a few lines
+    // long. A hint: failure costs speed alone.
+    madvise(base, (size + skew) / huge_page * huge_page, MADV_HUGEPAGE);
+    return static_cast<char*>(base) + skew;
   }
 
   void release_locked() noexcept {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kfer/core/simd.hpp"
+#include "kfer/ops/conv2d/channel_sums.hpp"
 #include "kfer/ops/conv2d/conv2d_dnnl.hpp"
 
 namespace kfer::detail {
@@ -53,24 +54,8 @@ struct ConvNarrow {
   }
 
   static std::pair<Tn, Tn> backward_weights(const Conv2dShape& s, const Tn& x, const Tn& dy, bool bias) {
-    Tn dw = flip(ConvDnnl::backward_weights(reverse(s), dy, x, false).first), db;
-    if (bias) {
-      db = Tn({s.out_channels});
-      const Tn g = dy.row_major();
-      const std::int64_t pixels = s.out_height * s.out_width;
-      parallel_for(s.out_channels, [&, to = db.mutable_data()](std::int64_t o) {
-        double sum = 0;
-        for (std::int64_t n = 0; n < s.batch; ++n) {
-          const float* plane = g.data() + (n * s.out_channels + o) * pixels;
-          float part = 0;
-#pragma omp simd reduction(+ : part)
-          for (std::int64_t i = 0; i < pixels; ++i) part += plane[i];
-          sum += part;
-        }
-        to[o] = static_cast<float>(sum);
-      });
-    }
-    return {std::move(dw), std::move(db)};
+    Tn dw = flip(ConvDnnl::backward_weights(reverse(s), dy, x, false).first);
+    return {std::move(dw), bias ? channel_sums(dy) : Tn()};
   }
 
   /// [A, B, KH, KW] -> [B, A, KH, KW] with the kernel turned by 180 degrees; its own inverse.

@@ -38,7 +38,7 @@ struct conv_transpose2d_impl<T, Cpu> {
     Conv2dGrads<T, Cpu> grads;
     if (wants.x) grads.x = Conv::forward(s, dy, w, nullptr, {});
     if (wants.w) grads.w = Conv::backward(s, dy, w, nullptr, x, {}, {.x = false, .w = true, .bias = false}).w;
-    if (wants.bias) grads.bias = channel_sums(dy);
+    if (wants.bias) grads.bias = detail::channel_sums(dy);
     return grads;
   }
 
@@ -61,20 +61,6 @@ struct conv_transpose2d_impl<T, Cpu> {
                        p,
                        1,
                        1};
-  }
-
-  static Tn channel_sums(const Tn& dy) {
-    Tn sums = zeros<T, Cpu>({dy.size(1)});
-    const Tn g = dy.row_major();
-    const std::int64_t channels = g.size(1), pixels = g.size(2) * g.size(3);
-    T* to = sums.mutable_data();
-    parallel_for(channels, [&](std::int64_t c) {
-      double sum = 0;
-      for (std::int64_t n = 0; n < g.size(0); ++n)
-        for (std::int64_t i = 0; i < pixels; ++i) sum += g.data()[(n * channels + c) * pixels + i];
-      to[c] = static_cast<T>(sum);
-    });
-    return sums;
   }
 };
 
