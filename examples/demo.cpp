@@ -26,8 +26,8 @@ struct Quicker {
 };
 constexpr Quicker schedule[] = {
     {"autoencoder", "Autoencoder", 25, 32, 6, 4e-4, 1.2e-4},
-    {"conv_net", "ConvNN", 5, 32, 0, 1e-3, 1e-4},
-    {"resnet50", "ResNet50", 9, 32, 0, 1e-3, 1e-4},
+    {"conv_net", "ConvNN", 6, 32, 0, 1e-3, 1e-4},
+    {"resnet50", "ResNet50", 10, 32, 0, 1e-3, 1e-4},
 };
 
 void print_scores(const char* name, const kdrama::Scores& s) {
