@@ -48,6 +48,7 @@ class ConvPlan {
 
   const Forward& forward() const { return forward_; }
   const BackwardData& backward_data() {
+    const std::lock_guard lock(mutex_);
     if (!backward_data_)
       backward_data_ = best<BackwardData>([&](const Layout& x, const Layout& y) {
         return onednn::conv_backward_data(descs(x, y), hint(x, y));
@@ -55,6 +56,7 @@ class ConvPlan {
     return *backward_data_;
   }
   const BackwardWeights& backward_weights() {
+    const std::lock_guard lock(mutex_);
     if (!backward_weights_)
       backward_weights_ = best<BackwardWeights>([&](const Layout& x, const Layout& y) {
         return onednn::conv_backward_weights(descs(x, y), hint(x, y));
@@ -108,6 +110,7 @@ class ConvPlan {
   Conv2dShape shape_;
   bool bias_;
   Forward forward_;
+  std::mutex mutex_;  ///< guards the making of backward passes: threads share a plan
   std::optional<BackwardData> backward_data_;
   std::optional<BackwardWeights> backward_weights_;
   Layout weight_layout_ = Layout::row_major(4);
