@@ -19,6 +19,7 @@
 #include "kfer/tensor/print.hpp"
 #include "kfer/tensor/relayout.hpp"
 #include "kfer/tensor/tensor.hpp"
+#include "kfer/tensor/transfer.hpp"
 
 #include "kfer/autograd/backward.hpp"
 #include "kfer/autograd/gradcheck.hpp"
