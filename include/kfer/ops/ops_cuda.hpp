@@ -1,0 +1,4 @@
+// Every operation, with its GPU backend: for Cuda under a CUDA compiler, for Simt under any other.
+#pragma once
+
+#include "kfer/ops/elementwise/accumulate_cuda.hpp"
