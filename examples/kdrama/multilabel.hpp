@@ -67,6 +67,12 @@ struct MultilabelResult {
 MultilabelResult run_multilabel(const MultilabelOptions& options, const kfer::io::Json& arguments,
                                 const std::string& resume_command);
 
+/// The same on device D, whatever the options say. Defined for each device of the build: see
+/// multilabel_experiment.hpp.
+template <class D>
+MultilabelResult run_multilabel_on(const MultilabelOptions& options, const kfer::io::Json& arguments,
+                                   const std::string& resume_command);
+
 /// "published | obtained | difference" for one model.
 std::string compare_with_published(const std::string& model, const MultilabelResult& result);
 

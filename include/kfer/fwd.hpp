@@ -7,8 +7,11 @@ namespace kfer {
 
 /// The host processor. Always there.
 struct Cpu;
-/// An NVIDIA GPU; defined when a CUDA compiler includes kfer.
+/// An NVIDIA GPU; see kfer/device/cuda.hpp.
 struct Cuda;
+/// The host SIMT executor: the Cuda backend's own kernels, run thread by thread on the processor. For tests
+/// and debugging; see kfer/device/simt.hpp.
+struct Simt;
 
 template <Element T = float, class Device = Cpu>
 class Tensor;

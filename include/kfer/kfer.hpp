@@ -12,6 +12,9 @@
 #include "kfer/fwd.hpp"
 
 #include "kfer/device/cpu.hpp"
+#if defined(__CUDACC__)
+#include "kfer/device/cuda.hpp"
+#endif
 #include "kfer/device/with_device.hpp"
 
 #include "kfer/tensor/compare.hpp"
@@ -19,6 +22,7 @@
 #include "kfer/tensor/print.hpp"
 #include "kfer/tensor/relayout.hpp"
 #include "kfer/tensor/tensor.hpp"
+#include "kfer/tensor/transfer.hpp"
 
 #include "kfer/autograd/backward.hpp"
 #include "kfer/autograd/gradcheck.hpp"

@@ -25,7 +25,7 @@ const Shape shapes[] = {{4, 16, 5, 7},  {3, 17, 3, 3}, {2, 32, 40, 20}, {5, 3, 1
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("batch_norm in float agrees with its definition in every memory order", D, Cpu) {
+TEST_CASE_TEMPLATE("batch_norm in float agrees with its definition in every memory order", D, test::TestDevice) {
   for (const Shape& shape : shapes)
     for (const bool training : {true, false})
       for (const bool relu : {true, false}) {
@@ -40,7 +40,7 @@ TEST_CASE_TEMPLATE("batch_norm in float agrees with its definition in every memo
 }
 
 TEST_CASE_TEMPLATE("batch_norm computes only the gradients that are wanted, whoever shares the incoming one",
-                   D, Cpu) {
+                   D, test::TestDevice) {
   const Shape shape{3, 16, 4, 5};
   const auto x = numbers(shape, 1), r = numbers(shape, 2), gamma = numbers({16}, 3, 0.5, 1.5),
              beta = numbers({16}, 4);
@@ -68,7 +68,7 @@ TEST_CASE_TEMPLATE("batch_norm computes only the gradients that are wanted, whoe
       }
 }
 
-TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased variance", D, Cpu) {
+TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased variance", D, test::TestDevice) {
   for (const Shape& shape : {Shape{4, 16, 5, 7}, Shape{9, 3}, Shape{2, 5, 3, 3}})
     for (const Layout& layout : test::layouts_of(shape)) {
       const auto x = numbers(shape, 1, -2, 3);
@@ -91,7 +91,7 @@ TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased v
     }
 }
 
-TEST_CASE_TEMPLATE("batch_norm is exact where the mean is large against the deviation", D, Cpu) {
+TEST_CASE_TEMPLATE("batch_norm is exact where the mean is large against the deviation", D, test::TestDevice) {
   const Shape shape{8, 16, 16, 16};
   auto x = numbers(shape, 1, -1, 1);
   double* p = x.mutable_data();
@@ -109,7 +109,7 @@ TEST_CASE_TEMPLATE("batch_norm is exact where the mean is large against the devi
   }
 }
 
-TEST_CASE_TEMPLATE("gradients of batch_norm", D, Cpu) {
+TEST_CASE_TEMPLATE("gradients of batch_norm", D, test::TestDevice) {
   for (const Shape& shape : {Shape{3, 4, 2, 3}, Shape{5, 3}})
     for (const bool training : {true, false})
       for (const bool relu : {true, false}) {
@@ -121,7 +121,7 @@ TEST_CASE_TEMPLATE("gradients of batch_norm", D, Cpu) {
       }
 }
 
-TEST_CASE_TEMPLATE("batch_norm names what does not fit", D, Cpu) {
+TEST_CASE_TEMPLATE("batch_norm names what does not fit", D, test::TestDevice) {
   const Variable<float, D> x(ones<float, D>({2, 3, 4, 4})), c(ones<float, D>({3})),
       wrong(ones<float, D>({4}));
   Tensor<float, D> mean = zeros<float, D>({3}), var = ones<float, D>({3});

@@ -45,7 +45,7 @@ TEST_CASE("counters of a tile of a blocked layout") {
             mask.keeps(static_cast<std::uint64_t>((5 + pixel) * 64 + 16 + lane)));
 }
 
-TEST_CASE_TEMPLATE("dropout keeps the elements that the mask names, in any memory order", D, Cpu) {
+TEST_CASE_TEMPLATE("dropout keeps the elements that the mask names, in any memory order", D, test::TestDevice) {
   const DropoutMask mask{0.5f, {.seed = 7, .stream = 3}};
   for (const Shape& shape :
        {Shape{2, 16, 5, 7}, Shape{1, 32, 40, 33}, Shape{3, 3, 17, 19}, Shape{2, 1, 1, 1}, Shape{5, 24, 2, 3},
@@ -56,7 +56,7 @@ TEST_CASE_TEMPLATE("dropout keeps the elements that the mask names, in any memor
   }
 }
 
-TEST_CASE_TEMPLATE("dropout drops the share it is asked for and scales the rest", D, Cpu) {
+TEST_CASE_TEMPLATE("dropout drops the share it is asked for and scales the rest", D, test::TestDevice) {
   const float p = 0.3f;
   const Variable<float, D> x(ones<float, D>({4, 16, 50, 50}));
   const auto y = dropout(x, {p, {.seed = 1, .stream = 1}}).value().to_vector();
@@ -71,13 +71,13 @@ TEST_CASE_TEMPLATE("dropout drops the share it is asked for and scales the rest"
   CHECK(dropout(Variable<float, D>(Tensor<float, D>({0, 3, 2, 2})), {p, {}}).numel() == 0);
 }
 
-TEST_CASE_TEMPLATE("gradients of dropout", D, Cpu) {
+TEST_CASE_TEMPLATE("gradients of dropout", D, test::TestDevice) {
   const DropoutMask mask{0.4f, {.seed = 2, .stream = 9}};
   gradcheck<D>([&](const auto& v) { return dropout(v[0], mask); }, {numbers({2, 3, 2, 3}, 5)});
   gradcheck<D>([&](const auto& v) { return relu_dropout(v[0], mask); }, {numbers({2, 3, 2, 3}, 5)});
 }
 
-TEST_CASE_TEMPLATE("dropout refuses probabilities outside of [0, 1)", D, Cpu) {
+TEST_CASE_TEMPLATE("dropout refuses probabilities outside of [0, 1)", D, test::TestDevice) {
   const Variable<float, D> x(ones<float, D>({3}));
   CHECK_THROWS_AS(dropout(x, {1.0f, {}}), ValueError);
   CHECK_THROWS_AS(dropout(x, {-0.1f, {}}), ValueError);

@@ -5,7 +5,7 @@
 using namespace kfer;
 using test::numbers;
 
-TEST_CASE_TEMPLATE("functions of two tensors in every pair of memory orders", D, Cpu) {
+TEST_CASE_TEMPLATE("functions of two tensors in every pair of memory orders", D, test::TestDevice) {
   const auto check = [](const auto& f, double low, double high) {
     for (const Shape& shape : {Shape{2, 16, 3, 5}, {1, 17, 3, 3}, {13}, {}, {0, 4}, {40000}})
       test::check_layouts<D>([&](const auto& v) { return f(v[0], v[1]); },
@@ -26,7 +26,7 @@ TEST_CASE_TEMPLATE("functions of two tensors in every pair of memory orders", D,
   check([](const auto& a, const auto& b) { return maximum(a, b); }, -1, 1);
 }
 
-TEST_CASE_TEMPLATE("add_relu is the sum and the ReLU", D, Cpu) {
+TEST_CASE_TEMPLATE("add_relu is the sum and the ReLU", D, test::TestDevice) {
   for (const Shape& shape : {Shape{2, 16, 3, 5}, {1, 17, 3, 3}, {13}, {0, 4}}) {
     test::check_layouts<D>([](const auto& v) { return add_relu(v[0], v[1]); },
                            {numbers(shape, 1), numbers(shape, 2)});
@@ -40,7 +40,7 @@ TEST_CASE_TEMPLATE("add_relu is the sum and the ReLU", D, Cpu) {
   CHECK(test::contains(message, "[3]"));
 }
 
-TEST_CASE_TEMPLATE("a variable used twice gathers both gradients, and shared gradients stay apart", D, Cpu) {
+TEST_CASE_TEMPLATE("a variable used twice gathers both gradients, and shared gradients stay apart", D, test::TestDevice) {
   const Variable<float, D> x(Tensor<float, D>({2}, {3, 5}), true);
   backward(x * x + x + x, ones<float, D>({2}));
   CHECK(x.grad().to_vector() == std::vector<float>{8, 12});
@@ -50,7 +50,7 @@ TEST_CASE_TEMPLATE("a variable used twice gathers both gradients, and shared gra
   CHECK(b.grad().to_vector() == std::vector<float>{4, 4});
 }
 
-TEST_CASE_TEMPLATE("operands that do not broadcast are named", D, Cpu) {
+TEST_CASE_TEMPLATE("operands that do not broadcast are named", D, test::TestDevice) {
   const Variable<float, D> a(ones<float, D>({2, 3})), b(ones<float, D>({2, 4}));
   const auto message = test::message_of<ShapeError>([&] { a* b; });
   CHECK(test::contains(message, "[2, 3]"));

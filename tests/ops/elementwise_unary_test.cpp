@@ -6,7 +6,7 @@ using namespace kfer;
 using test::numbers;
 
 TEST_CASE_TEMPLATE("functions of one tensor: float agrees with double, and gradients with finite differences",
-                   D, Cpu) {
+                   D, test::TestDevice) {
   const auto check = [](const auto& f, double low, double high) {
     for (const Shape& shape : {Shape{2, 16, 3, 5}, {1, 17, 3, 3}, {13}, {}, {0, 4}, {40000}})
       test::check_layouts<D>([&](const auto& v) { return f(v[0]); }, {numbers(shape, 1, low, high)});
@@ -29,7 +29,7 @@ TEST_CASE_TEMPLATE("functions of one tensor: float agrees with double, and gradi
   CHECK_THROWS_AS(clamp(Variable<float, D>(ones<float, D>({1})), 1, 0), ValueError);
 }
 
-TEST_CASE_TEMPLATE("functions of one tensor at their limits", D, Cpu) {
+TEST_CASE_TEMPLATE("functions of one tensor at their limits", D, test::TestDevice) {
   const Variable<float, D> x(Tensor<float, D>({5}, {-INFINITY, -200, 0, 200, INFINITY})),
       n(full<float, D>({3}, NAN));
   CHECK(sigmoid(x).value().to_vector() == std::vector<float>{0, 0, 0.5, 1, 1});

@@ -13,7 +13,7 @@ using test::check_golden;
 using test::for_each_golden;
 using test::GoldenCase;
 
-TEST_CASE_TEMPLATE("linear as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("linear as in PyTorch", D, test::TestDevice) {
   for_each_golden("linear", [](const GoldenCase& c) {
     const LinearOptions o{.relu = c.flag("relu")};
     if (c.has("b"))
@@ -23,7 +23,7 @@ TEST_CASE_TEMPLATE("linear as in PyTorch", D, Cpu) {
   });
 }
 
-TEST_CASE_TEMPLATE("matmul as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("matmul as in PyTorch", D, test::TestDevice) {
   for_each_golden("matmul", [](const GoldenCase& c) {
     check_golden<D>(c, {"a", "b"},
                     [o = MatmulOptions{c.flag("transpose_a"), c.flag("transpose_b")}](const auto& v) {
@@ -32,7 +32,7 @@ TEST_CASE_TEMPLATE("matmul as in PyTorch", D, Cpu) {
   });
 }
 
-TEST_CASE_TEMPLATE("activations as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("activations as in PyTorch", D, test::TestDevice) {
   for_each_golden("activation", [](const GoldenCase& c) {
     const std::string op = c.string("op");
     const std::int64_t dim = op.ends_with("softmax") ? c.integer("dim") : 0;
@@ -52,7 +52,7 @@ TEST_CASE_TEMPLATE("activations as in PyTorch", D, Cpu) {
   });
 }
 
-TEST_CASE_TEMPLATE("arithmetic with broadcasting as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("arithmetic with broadcasting as in PyTorch", D, test::TestDevice) {
   for_each_golden("binary", [](const GoldenCase& c) {
     const std::string op = c.string("op");
     check_golden<D>(c, {"a", "b"}, [&](const auto& v) {
@@ -65,7 +65,7 @@ TEST_CASE_TEMPLATE("arithmetic with broadcasting as in PyTorch", D, Cpu) {
   });
 }
 
-TEST_CASE_TEMPLATE("reductions as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("reductions as in PyTorch", D, test::TestDevice) {
   for_each_golden("reduce", [](const GoldenCase& c) {
     const ReduceOptions o{c.integers("dims"), c.flag("keepdim")};
     const bool is_sum = c.string("op") == "sum";
@@ -73,7 +73,7 @@ TEST_CASE_TEMPLATE("reductions as in PyTorch", D, Cpu) {
   });
 }
 
-TEST_CASE_TEMPLATE("shape operations as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("shape operations as in PyTorch", D, test::TestDevice) {
   for_each_golden("shape", [](const GoldenCase& c) {
     const std::string op = c.string("op");
     if (op == "concat")
@@ -92,7 +92,7 @@ TEST_CASE_TEMPLATE("shape operations as in PyTorch", D, Cpu) {
   });
 }
 
-TEST_CASE_TEMPLATE("losses as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("losses as in PyTorch", D, test::TestDevice) {
   int checked = 0;
   for_each_golden("loss", [&](const GoldenCase& c) {
     const std::string op = c.string("op");

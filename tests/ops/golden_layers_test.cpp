@@ -29,7 +29,7 @@ Variable<T, D> normalise(const GoldenCase& c, const std::vector<Variable<T, D>>&
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("batch_norm as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("batch_norm as in PyTorch", D, test::TestDevice) {
   for_each_golden("batch_norm", [](const GoldenCase& c) {
     std::vector<std::string> names{"x", "gamma", "beta"};
     if (c.flag("add")) names.push_back("residual");
@@ -38,7 +38,7 @@ TEST_CASE_TEMPLATE("batch_norm as in PyTorch", D, Cpu) {
   });
 }
 
-TEST_CASE_TEMPLATE("pooling as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("pooling as in PyTorch", D, test::TestDevice) {
   for_each_golden("pool", [](const GoldenCase& c) {
     const std::string op = c.string("op");
     check_golden<D>(c, {"x"}, [&](const auto& v) {
@@ -56,13 +56,13 @@ TEST_CASE_TEMPLATE("pooling as in PyTorch", D, Cpu) {
   });
 }
 
-TEST_CASE_TEMPLATE("upsample_nearest as in PyTorch", D, Cpu) {
+TEST_CASE_TEMPLATE("upsample_nearest as in PyTorch", D, test::TestDevice) {
   for_each_golden("upsample", [](const GoldenCase& c) {
     check_golden<D>(c, {"x"}, [&](const auto& v) { return upsample_nearest(v[0], c.integer("scale")); });
   });
 }
 
-TEST_CASE_TEMPLATE("layers as in Keras", D, Cpu) {
+TEST_CASE_TEMPLATE("layers as in Keras", D, test::TestDevice) {
   int checked = 0;
   for_each_golden("keras", [&](const GoldenCase& c) {
     const std::string op = c.string("op");

@@ -5,7 +5,7 @@
 using namespace kfer;
 using test::numbers;
 
-TEST_CASE_TEMPLATE("linear in float agrees with its definition", D, Cpu) {
+TEST_CASE_TEMPLATE("linear in float agrees with its definition", D, test::TestDevice) {
   struct Sizes {
     std::int64_t batch, in, out;
   };
@@ -33,7 +33,7 @@ TEST_CASE_TEMPLATE("linear in float agrees with its definition", D, Cpu) {
   }
 }
 
-TEST_CASE_TEMPLATE("long sums of linear in float agree with the definition", D, Cpu) {
+TEST_CASE_TEMPLATE("long sums of linear in float agree with the definition", D, test::TestDevice) {
   // The shape class of a flattened feature map into a few classes.
   const std::int64_t n = 5, i = 20011, o = 6;
   const auto x = numbers({n, i}, 1), w = numbers({o, i}, 2, -0.01, 0.01), b = numbers({o}, 3);
@@ -41,7 +41,7 @@ TEST_CASE_TEMPLATE("long sums of linear in float agree with the definition", D, 
                        {Layout::row_major(2), Layout::row_major(2), Layout::row_major(1)});
 }
 
-TEST_CASE_TEMPLATE("linear takes any leading dimensions, and an empty batch", D, Cpu) {
+TEST_CASE_TEMPLATE("linear takes any leading dimensions, and an empty batch", D, test::TestDevice) {
   const Variable<float, D> w(ones<float, D>({3, 4}), true), b(zeros<float, D>({3}), true);
   CHECK(linear(Variable<float, D>(ones<float, D>({2, 5, 4})), w, b).shape() == Shape{2, 5, 3});
   CHECK(linear(Variable<float, D>(ones<float, D>({4})), w, b).shape() == Shape{3});
@@ -52,7 +52,7 @@ TEST_CASE_TEMPLATE("linear takes any leading dimensions, and an empty batch", D,
   CHECK(largest_difference(w.grad(), zeros<float, D>({3, 4})) == 0);
 }
 
-TEST_CASE_TEMPLATE("gradients of linear", D, Cpu) {
+TEST_CASE_TEMPLATE("gradients of linear", D, test::TestDevice) {
   const std::vector<Tensor<double, Cpu>> inputs{numbers({2, 3, 5}, 1), numbers({4, 5}, 2), numbers({4}, 3)};
   gradcheck<D>([](const auto& v) { return linear(v[0], v[1], v[2]); }, inputs);
   gradcheck<D>([](const auto& v) { return linear(v[0], v[1], v[2], {.relu = true}); }, inputs);
@@ -64,7 +64,7 @@ TEST_CASE_TEMPLATE("gradients of linear", D, Cpu) {
       inputs);
 }
 
-TEST_CASE_TEMPLATE("linear gives the same bits in every run", D, Cpu) {
+TEST_CASE_TEMPLATE("linear gives the same bits in every run", D, test::TestDevice) {
   const Variable<float, D> x(cast<float>(numbers({64, 5000}, 1)), true),
       w(cast<float>(numbers({24, 5000}, 2)), true);
   const auto once = [&] {
@@ -82,7 +82,7 @@ TEST_CASE_TEMPLATE("linear gives the same bits in every run", D, Cpu) {
   }
 }
 
-TEST_CASE_TEMPLATE("linear names what does not fit", D, Cpu) {
+TEST_CASE_TEMPLATE("linear names what does not fit", D, test::TestDevice) {
   const Variable<float, D> x(ones<float, D>({64, 13})), w(ones<float, D>({24, 12})), b(ones<float, D>({23}));
   const auto message = test::message_of<ShapeError>([&] { linear(x, w); });
   CHECK(test::contains(message, "[64, 13]"));

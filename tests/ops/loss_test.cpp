@@ -39,7 +39,7 @@ TEST_CASE_TEMPLATE("softmax_cross_entropy: float agrees with double, and both wi
   gradcheck<D>(soft, {numbers({5, 7}, 1, -4, 4)});
 }
 
-TEST_CASE_TEMPLATE("softmax_cross_entropy in closed form", D, Cpu) {
+TEST_CASE_TEMPLATE("softmax_cross_entropy in closed form", D, test::TestDevice) {
   const Variable<float, D> even(zeros<float, D>({3, 8}), true), sure(Tensor<float, D>({1, 2}, {0, 1000}));
   const auto loss = softmax_cross_entropy(even, labels_of<D>(3, 8));
   CHECK(loss.shape() == Shape{});
@@ -52,7 +52,7 @@ TEST_CASE_TEMPLATE("softmax_cross_entropy in closed form", D, Cpu) {
   CHECK(std::isnan(softmax_cross_entropy(bad, Tensor<std::int64_t, D>({1}, {0})).item()));
 }
 
-TEST_CASE_TEMPLATE("softmax_cross_entropy refuses labels that are no class", D, Cpu) {
+TEST_CASE_TEMPLATE("softmax_cross_entropy refuses labels that are no class", D, test::TestDevice) {
   const Variable<float, D> x(zeros<float, D>({3, 4}));
   const auto message = test::message_of<ValueError>([&] {
     softmax_cross_entropy(x, Tensor<std::int64_t, D>({3}, {0, 3, 4}));
@@ -70,7 +70,7 @@ TEST_CASE_TEMPLATE("softmax_cross_entropy refuses labels that are no class", D, 
                   ShapeError);
 }
 
-TEST_CASE_TEMPLATE("bce_with_logits: float agrees with double, and both with finite differences", D, Cpu) {
+TEST_CASE_TEMPLATE("bce_with_logits: float agrees with double, and both with finite differences", D, test::TestDevice) {
   for (const Shape& shape : {Shape{4, 24}, {7, 5}, {1, 1}, {2, 16, 9, 11}, {3, 3, 40, 41}, {9}})
     for (const bool weighted : {false, true}) {
       const auto f = [&](const auto& v) {
@@ -84,7 +84,7 @@ TEST_CASE_TEMPLATE("bce_with_logits: float agrees with double, and both with fin
     }
 }
 
-TEST_CASE_TEMPLATE("bce_with_logits is exact for extreme logits and refuses other targets", D, Cpu) {
+TEST_CASE_TEMPLATE("bce_with_logits is exact for extreme logits and refuses other targets", D, test::TestDevice) {
   const auto loss = [](float x, float t) {
     return bce_with_logits(Variable<float, D>(Tensor<float, D>({1}, {x})), Tensor<float, D>({1}, {t})).item();
   };
@@ -106,7 +106,7 @@ TEST_CASE_TEMPLATE("bce_with_logits is exact for extreme logits and refuses othe
                   ShapeError);
 }
 
-TEST_CASE_TEMPLATE("mse_loss", D, Cpu) {
+TEST_CASE_TEMPLATE("mse_loss", D, test::TestDevice) {
   for (const Shape& shape : {Shape{3, 5}, {2, 16, 9, 11}, {1}, {5000}}) {
     const auto f = [&](const auto& v) {
       return mse_loss(v[0], cast<element<decltype(v)>>(numbers(shape, 3)));
@@ -119,7 +119,7 @@ TEST_CASE_TEMPLATE("mse_loss", D, Cpu) {
   CHECK_THROWS_AS(mse_loss(x, ones<float, D>({3})), ShapeError);
 }
 
-TEST_CASE_TEMPLATE("losses have the same bits at any number of threads", D, Cpu) {
+TEST_CASE_TEMPLATE("losses have the same bits at any number of threads", D, test::TestDevice) {
   const Variable<float, D> x(cast<float>(numbers({3, 16, 60, 61}, 1, -6, 6)));
   const Tensor<float, D> t = cast<float>(numbers({3, 16, 60, 61}, 2, 0, 1));
   const int threads = num_threads();

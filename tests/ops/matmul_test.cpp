@@ -5,7 +5,7 @@
 using namespace kfer;
 using test::numbers;
 
-TEST_CASE_TEMPLATE("matmul in float agrees with its definition, and has its gradients", D, Cpu) {
+TEST_CASE_TEMPLATE("matmul in float agrees with its definition, and has its gradients", D, test::TestDevice) {
   for (const bool ta : {false, true})
     for (const bool tb : {false, true})
       for (const auto& size : {std::array<std::int64_t, 3>{4, 6, 5},
@@ -24,13 +24,13 @@ TEST_CASE_TEMPLATE("matmul in float agrees with its definition, and has its grad
       }
 }
 
-TEST_CASE_TEMPLATE("matmul of nothing", D, Cpu) {
+TEST_CASE_TEMPLATE("matmul of nothing", D, test::TestDevice) {
   const Variable<float, D> a(Tensor<float, D>({3, 0})), b(Tensor<float, D>({0, 4}));
   CHECK(largest_difference(matmul(a, b).value(), zeros<float, D>({3, 4})) == 0);
   CHECK(matmul(b, Variable<float, D>(ones<float, D>({4, 2}))).shape() == Shape{0, 2});
 }
 
-TEST_CASE_TEMPLATE("matmul names both shapes", D, Cpu) {
+TEST_CASE_TEMPLATE("matmul names both shapes", D, test::TestDevice) {
   const Variable<float, D> a(ones<float, D>({3, 4})), b(ones<float, D>({3, 5}));
   const auto message = test::message_of<ShapeError>([&] { matmul(a, b); });
   CHECK(test::contains(message, "[3, 4]"));

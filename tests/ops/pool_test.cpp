@@ -10,7 +10,7 @@ const Shape shapes[] = {{2, 16, 8, 8}, {1, 17, 7, 9}, {2, 3, 9, 11}, {1, 32, 5, 
                         {3, 24, 6, 7}, {2, 8, 3, 3},  {1, 1, 4, 2},  {0, 16, 4, 4}};
 }
 
-TEST_CASE_TEMPLATE("max_pool2d in float agrees with its definition in every memory order", D, Cpu) {
+TEST_CASE_TEMPLATE("max_pool2d in float agrees with its definition in every memory order", D, test::TestDevice) {
   for (const Shape& shape : shapes)
     for (const MaxPool2dOptions& o : std::vector<MaxPool2dOptions>{{},
                                                                    {.kernel = 3, .stride = 2, .padding = 1},
@@ -26,13 +26,13 @@ TEST_CASE_TEMPLATE("max_pool2d in float agrees with its definition in every memo
     }
 }
 
-TEST_CASE_TEMPLATE("max_pool2d of large windows", D, Cpu) {
+TEST_CASE_TEMPLATE("max_pool2d of large windows", D, test::TestDevice) {
   const MaxPool2dOptions o{.kernel = 19, .stride = 7, .padding = 9};
   test::check_layouts<D>([&](const auto& v) { return max_pool2d(v[0], o); }, {numbers({1, 16, 23, 29}, 3)},
                          1e-6);
 }
 
-TEST_CASE_TEMPLATE("the first of equal maxima gets the gradient, and a NaN is the maximum", D, Cpu) {
+TEST_CASE_TEMPLATE("the first of equal maxima gets the gradient, and a NaN is the maximum", D, test::TestDevice) {
   const Variable<float, D> x(Tensor<float, D>({1, 1, 2, 4}, {1, 1, 0, NAN, 1, 1, 5, 3}), true);
   const auto y = max_pool2d(x);
   CHECK(y.value().to_vector()[0] == 1);
@@ -47,7 +47,7 @@ TEST_CASE_TEMPLATE("the first of equal maxima gets the gradient, and a NaN is th
   }
 }
 
-TEST_CASE_TEMPLATE("avg_pool2d in float agrees with its definition in every memory order", D, Cpu) {
+TEST_CASE_TEMPLATE("avg_pool2d in float agrees with its definition in every memory order", D, test::TestDevice) {
   for (const Shape& shape : shapes)
     for (const bool include : {true, false})
       for (const AvgPool2dOptions& o : std::vector<AvgPool2dOptions>{
@@ -57,12 +57,12 @@ TEST_CASE_TEMPLATE("avg_pool2d in float agrees with its definition in every memo
         test::check_layouts<D>([&](const auto& v) { return avg_pool2d(v[0], o); }, {numbers(shape, 3)});
 }
 
-TEST_CASE_TEMPLATE("global_avg_pool in float agrees with its definition in every memory order", D, Cpu) {
+TEST_CASE_TEMPLATE("global_avg_pool in float agrees with its definition in every memory order", D, test::TestDevice) {
   for (const Shape& shape : shapes)
     test::check_layouts<D>([&](const auto& v) { return global_avg_pool(v[0]); }, {numbers(shape, 3)});
 }
 
-TEST_CASE_TEMPLATE("gradients of pooling", D, Cpu) {
+TEST_CASE_TEMPLATE("gradients of pooling", D, test::TestDevice) {
   const auto x = numbers({2, 3, 5, 4}, 8);
   gradcheck<D>([](const auto& v) { return max_pool2d(v[0], {.kernel = 3, .stride = 2, .padding = 1}); }, {x});
   gradcheck<D>([](const auto& v) { return max_pool2d(v[0]); }, {x});
@@ -75,7 +75,7 @@ TEST_CASE_TEMPLATE("gradients of pooling", D, Cpu) {
   gradcheck<D>([](const auto& v) { return global_avg_pool(v[0]); }, {x});
 }
 
-TEST_CASE_TEMPLATE("pooling names what does not fit", D, Cpu) {
+TEST_CASE_TEMPLATE("pooling names what does not fit", D, test::TestDevice) {
   const Variable<float, D> x(ones<float, D>({1, 3, 2, 2})), flat(ones<float, D>({3, 4}));
   CHECK(test::contains(test::message_of<ShapeError>([&] { max_pool2d(x, {.kernel = 3}); }), "[1, 3, 2, 2]"));
   CHECK_THROWS_AS(max_pool2d(x, {.kernel = 2, .padding = 2}), ValueError);

@@ -5,7 +5,7 @@
 using namespace kfer;
 using test::numbers;
 
-TEST_CASE_TEMPLATE("sums and means in closed form", D, Cpu) {
+TEST_CASE_TEMPLATE("sums and means in closed form", D, test::TestDevice) {
   const Variable<float, D> x(Tensor<float, D>({2, 3}, {1, 2, 3, 4, 5, 6}));
   CHECK(sum(x).item() == 21);
   CHECK(sum(x).shape() == Shape{});
@@ -34,7 +34,7 @@ TEST_CASE_TEMPLATE("reductions in float agree with double in every memory order,
   CHECK(sum(many).item() == doctest::Approx(double{0.1f} * 100003).epsilon(1e-7));
 }
 
-TEST_CASE_TEMPLATE("reductions refuse what they cannot do", D, Cpu) {
+TEST_CASE_TEMPLATE("reductions refuse what they cannot do", D, test::TestDevice) {
   const Variable<float, D> x(ones<float, D>({2, 3}));
   CHECK_THROWS_AS(sum(x, {.dims = {2}}), ShapeError);
   CHECK_THROWS_AS(sum(x, {.dims = {1, -1}}), ValueError);

@@ -5,7 +5,7 @@
 using namespace kfer;
 using test::numbers;
 
-TEST_CASE_TEMPLATE("flatten gives NCHW order from every memory order", D, Cpu) {
+TEST_CASE_TEMPLATE("flatten gives NCHW order from every memory order", D, test::TestDevice) {
   for (const Shape& shape : {Shape{2, 16, 5, 7}, {2, 32, 4, 4}, {1, 3, 9, 2}, {3, 24, 8, 9}, {0, 16, 2, 2}}) {
     test::check_layouts<D>([](const auto& v) { return flatten(v[0]); }, {numbers(shape, 1)}, 1e-9);
     const std::int64_t n = shape.numel();
@@ -17,7 +17,7 @@ TEST_CASE_TEMPLATE("flatten gives NCHW order from every memory order", D, Cpu) {
   CHECK(test::contains(test::message_of<ShapeError>([&] { reshape(x, {5, 5}); }), "[2, 3, 4]"));
 }
 
-TEST_CASE_TEMPLATE("permute and transpose", D, Cpu) {
+TEST_CASE_TEMPLATE("permute and transpose", D, test::TestDevice) {
   const Variable<float, D> x(arange<float, D>(6).reshape({2, 3}));
   CHECK(transpose(x).value().to_vector() == std::vector<float>{0, 3, 1, 4, 2, 5});
   for (const Shape& shape : {Shape{2, 3, 5, 4}, {1, 16, 3, 7}, {2, 1, 1, 3}, {0, 2, 3, 4}})
@@ -40,7 +40,7 @@ TEST_CASE_TEMPLATE("permute and transpose", D, Cpu) {
   CHECK_THROWS_AS(permute(x, {0}), ValueError);
 }
 
-TEST_CASE_TEMPLATE("concat and slice undo each other along every dimension and memory order", D, Cpu) {
+TEST_CASE_TEMPLATE("concat and slice undo each other along every dimension and memory order", D, test::TestDevice) {
   for (const Shape& shape : {Shape{2, 16, 3, 5}, {3, 32, 2, 2}, {2, 3, 5, 4}, {1, 8, 1, 1}})
     for (std::int64_t dim = 0; dim < 4; ++dim)
       for (const Layout& layout : test::layouts_of(shape)) {

@@ -5,7 +5,7 @@
 using namespace kfer;
 using test::numbers;
 
-TEST_CASE_TEMPLATE("softmax in float agrees with its definition along every dimension", D, Cpu) {
+TEST_CASE_TEMPLATE("softmax in float agrees with its definition along every dimension", D, test::TestDevice) {
   for (const Shape& shape :
        {Shape{4, 6}, {3, 24}, {5, 17}, {7, 1}, {2, 1003}, {2, 16, 3, 4}, {9}, {0, 5}, {130, 33}})
     for (std::size_t d = 0; d < shape.rank(); ++d) {
@@ -16,7 +16,7 @@ TEST_CASE_TEMPLATE("softmax in float agrees with its definition along every dime
     }
 }
 
-TEST_CASE_TEMPLATE("softmax neither overflows nor hides a NaN", D, Cpu) {
+TEST_CASE_TEMPLATE("softmax neither overflows nor hides a NaN", D, test::TestDevice) {
   const Variable<float, D> x(Tensor<float, D>({2, 3}, {1000, 1000, -1000, 1, NAN, 2}));
   const auto y = softmax(x).value().to_vector();
   CHECK(y[0] == 0.5f);
@@ -32,7 +32,7 @@ TEST_CASE_TEMPLATE("softmax neither overflows nor hides a NaN", D, Cpu) {
   }
 }
 
-TEST_CASE_TEMPLATE("gradients of softmax", D, Cpu) {
+TEST_CASE_TEMPLATE("gradients of softmax", D, test::TestDevice) {
   gradcheck<D>([](const auto& v) { return softmax(v[0]); }, {numbers({3, 5}, 1, -2, 2)});
   gradcheck<D>([](const auto& v) { return log_softmax(v[0], 0); }, {numbers({3, 5}, 1, -2, 2)});
   CHECK_THROWS_AS(softmax(Variable<float, D>(ones<float, D>({2, 2})), 2), ShapeError);

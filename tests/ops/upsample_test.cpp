@@ -5,7 +5,7 @@
 using namespace kfer;
 using test::numbers;
 
-TEST_CASE_TEMPLATE("upsample_nearest in float agrees with its definition in every memory order", D, Cpu) {
+TEST_CASE_TEMPLATE("upsample_nearest in float agrees with its definition in every memory order", D, test::TestDevice) {
   for (const Shape& shape :
        {Shape{2, 16, 3, 4}, {1, 17, 2, 3}, {2, 3, 5, 5}, {1, 24, 1, 1}, {1, 5, 5, 1}, {0, 16, 2, 2}})
     for (const std::int64_t scale : {1, 2, 3})
@@ -13,7 +13,7 @@ TEST_CASE_TEMPLATE("upsample_nearest in float agrees with its definition in ever
                              {numbers(shape, 1)});
 }
 
-TEST_CASE_TEMPLATE("upsample_nearest repeats pixels", D, Cpu) {
+TEST_CASE_TEMPLATE("upsample_nearest repeats pixels", D, test::TestDevice) {
   const Variable<float, D> x(Tensor<float, D>({1, 1, 1, 2}, {3, 4}));
   CHECK(upsample_nearest(x, 2).value().to_vector() == std::vector<float>{3, 3, 4, 4, 3, 3, 4, 4});
   gradcheck<D>([](const auto& v) { return upsample_nearest(v[0], 2); }, {numbers({1, 2, 3, 2}, 1)});

@@ -12,6 +12,8 @@
 #include "kfer/ops/elementwise/unary_cpu.hpp"
 #include "kfer/tensor/compare.hpp"
 #include "kfer/tensor/relayout.hpp"
+#include "kfer/tensor/transfer.hpp"
+#include "support/device.hpp"
 
 namespace kfer::test {
 
@@ -39,7 +41,7 @@ void check_float(const F& f, const std::vector<Tensor<double, Cpu>>& inputs,
   std::vector<Variable<float, D>> tested;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     exact.emplace_back(inputs[i].row_major(), true);
-    tested.emplace_back(cast<float>(inputs[i]).to(layouts[i]), true);
+    tested.emplace_back(to_device<D>(cast<float>(inputs[i]).to(layouts[i])), true);
   }
   const auto y = f(exact);
   const auto z = f(tested);
@@ -47,7 +49,7 @@ void check_float(const F& f, const std::vector<Tensor<double, Cpu>>& inputs,
   CHECK(largest_difference(z.value(), y.value()) < tolerance);
   const Tensor<double, Cpu> dy = numbers(y.shape(), 4711);
   backward(y, dy);
-  backward(z, cast<float>(dy).to(z.value().layout()));
+  backward(z, to_device<D>(cast<float>(dy).to(z.value().layout())));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     CAPTURE(i);
     REQUIRE(tested[i].has_grad());

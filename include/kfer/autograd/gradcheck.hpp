@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "kfer/autograd/backward.hpp"
+#include "kfer/tensor/transfer.hpp"
 
 namespace kfer {
 
@@ -15,12 +16,12 @@ struct GradcheckOptions {
 
 /// Differentiates `f(inputs)` weighted by fixed pseudo-random numbers, analytically and by central
 /// differences, with respect to every element of every input. Throws NumericError naming the first element
-/// that disagrees (a NaN does).
+/// that disagrees (a NaN does). The inputs are given on the Cpu and copied to device D.
 template <class D>
 void gradcheck(const std::function<Variable<double, D>(const std::vector<Variable<double, D>>&)>& f,
-               const std::vector<Tensor<double, D>>& inputs, const GradcheckOptions& options = {}) {
+               const std::vector<Tensor<double, Cpu>>& inputs, const GradcheckOptions& options = {}) {
   std::vector<Variable<double, D>> leaves;
-  for (const auto& input : inputs) leaves.emplace_back(input.row_major(), true);
+  for (const auto& input : inputs) leaves.emplace_back(to_device<D>(input.row_major()), true);
   const Variable<double, D> result = f(leaves);
   const auto weights = uniform<double, D>(result.shape(), {.seed = 97, .stream = 0}, -1, 1);
   const auto objective = [&] {
@@ -49,7 +50,7 @@ void gradcheck(const std::function<Variable<double, D>(const std::vector<Variabl
       require<NumericError>(error <= options.tolerance, "gradcheck: input ", k, ", element ", i,
                             ": analytic ", analytic[i], ", numeric ", numeric);
     }
-    leaves[k].mutable_value() = inputs[k].row_major();
+    leaves[k].mutable_value() = to_device<D>(inputs[k].row_major());
   }
 }
 
