@@ -2,3 +2,5 @@
 #pragma once
 
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
+#include "kfer/ops/linear/linear_cuda.hpp"
+#include "kfer/ops/matmul/matmul_cuda.hpp"
