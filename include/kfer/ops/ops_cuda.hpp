@@ -3,3 +3,5 @@
 
 #include "kfer/ops/dropout/dropout_cuda.hpp"
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
+#include "kfer/ops/linear/linear_cuda.hpp"
+#include "kfer/ops/matmul/matmul_cuda.hpp"
