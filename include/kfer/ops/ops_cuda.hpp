@@ -5,3 +5,5 @@
 #include "kfer/ops/conv_transpose2d/conv_transpose2d_cuda.hpp"
 #include "kfer/ops/dropout/dropout_cuda.hpp"
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
+#include "kfer/ops/linear/linear_cuda.hpp"
+#include "kfer/ops/matmul/matmul_cuda.hpp"
