@@ -3,3 +3,4 @@
 
 #include "kfer/ops/dropout/dropout_cuda.hpp"
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
+#include "kfer/ops/softmax/softmax_cuda.hpp"
