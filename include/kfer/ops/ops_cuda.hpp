@@ -7,3 +7,4 @@
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
 #include "kfer/ops/linear/linear_cuda.hpp"
 #include "kfer/ops/matmul/matmul_cuda.hpp"
+#include "kfer/ops/softmax/softmax_cuda.hpp"
