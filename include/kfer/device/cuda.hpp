@@ -17,8 +17,11 @@
 
 namespace kfer {
 
+class CudaGraph;
+
 struct Cuda {
   static constexpr std::string_view name = "cuda";
+  using Graph = CudaGraph;  ///< of work captured and replayed; see device/cuda/graph.hpp
 
   /// Whether this machine has a GPU to compute on, and why not. Nothing else here works without.
   static cuda::Availability available() { return cuda::Context::availability(); }
