@@ -1,4 +1,5 @@
 // Every operation, with its GPU backend: for Cuda under a CUDA compiler, for Simt under any other.
 #pragma once
 
+#include "kfer/ops/batch_norm/batch_norm_cuda.hpp"
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
