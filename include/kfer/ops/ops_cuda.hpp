@@ -3,3 +3,6 @@
 
 #include "kfer/ops/dropout/dropout_cuda.hpp"
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
+#include "kfer/ops/elementwise/binary_cuda.hpp"
+#include "kfer/ops/elementwise/unary_cuda.hpp"
+#include "kfer/ops/reduce/reduce_cuda.hpp"
