@@ -3,4 +3,5 @@
 
 #include "kfer/ops/dropout/dropout_cuda.hpp"
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
+#include "kfer/ops/loss/loss_cuda.hpp"
 #include "kfer/ops/softmax/softmax_cuda.hpp"
