@@ -19,19 +19,17 @@ struct loss_impl<T, D> {
   static Tn cross_entropy(const Tn& logits, const Tensor<std::int64_t, D>& labels,
                           const CrossEntropyOptions<T, D>& options, Tn* gradient) {
     const Tensor<std::int64_t, D> plain = labels.row_major();
-    const Result result =
-        rows(logits, kernels::LabelTargets<detail::kernel_t<T>>{plain.data()},
-             options.class_weights && options.reduction == Reduction::mean ? kernels::LossMean::weights
-             : options.reduction == Reduction::sum                         ? kernels::LossMean::none
-                                                                           : kernels::LossMean::rows,
-             options, gradient);
-    if (const std::int64_t at = result.refused(); at >= 0) {
+    Result result;
+    rows(result, logits, kernels::LabelTargets<detail::kernel_t<T>>{plain.data()},
+         options.class_weights && options.reduction == Reduction::mean ? kernels::LossMean::weights
+                                                                       : mean_of(options),
+         options, gradient);
+    const std::int64_t at = result.refused();
+    if (at >= 0)
       throw ValueError(text("softmax_cross_entropy: label ", plain.narrow(at, 1).item(), " at index ", at,
                             " is not one of ", logits.shape()[1], " classes"));
-    } else {
-      require(at != kernels::loss_has_no_weight,
-              "softmax_cross_entropy: the class weights of all labels are zero");
-    }
+    require(at != kernels::loss_has_no_weight,
+            "softmax_cross_entropy: the class weights of all labels are zero");
     return result.loss;
   }
 
@@ -39,10 +37,10 @@ struct loss_impl<T, D> {
                           Tn* gradient) {
     const Tn plain = targets.row_major();
     const auto* t = detail::raw(plain.data());
-    return rows(logits, kernels::SoftTargets<detail::kernel_t<T>>{t, kernels::aligned16(t)},
-                options.reduction == Reduction::sum ? kernels::LossMean::none : kernels::LossMean::rows,
-                options, gradient)
-        .loss;
+    Result result;
+    rows(result, logits, kernels::SoftTargets<detail::kernel_t<T>>{t, kernels::aligned16(t)},
+         mean_of(options), options, gradient);
+    return result.loss;
   }
 
   static Tn bce_with_logits(const Tn& logits, const Tn& targets, const BceOptions<T, D>& options,
@@ -103,16 +101,18 @@ struct loss_impl<T, D> {
     return detail::raw(gradient->mutable_data());
   }
 
+  static kernels::LossMean mean_of(const CrossEntropyOptions<T, D>& options) {
+    return options.reduction == Reduction::sum ? kernels::LossMean::none : kernels::LossMean::rows;
+  }
+
   template <class Targets>
-  static Result rows(const Tn& logits, const Targets& targets, kernels::LossMean mean,
-                     const CrossEntropyOptions<T, D>& options, Tn* gradient) {
+  static void rows(Result& result, const Tn& logits, const Targets& targets, kernels::LossMean mean,
+                   const CrossEntropyOptions<T, D>& options, Tn* gradient) {
     const Tn x = logits.row_major();
     const Tn weights = options.class_weights ? options.class_weights->row_major() : Tn();
-    Result result;
     kernels::cross_entropy(detail::raw(x.data()), targets, detail::raw(weights.data()),
                            options.label_smoothing, mean, fresh(x, gradient), result.out(), result.status(),
                            x.shape()[0], x.shape()[1], result.workspace(), D::stream());
-    return result;
   }
 
   [[noreturn]] static void refuse(const Tn& targets) {
