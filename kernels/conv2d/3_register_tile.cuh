@@ -11,10 +11,10 @@
 // inner loop reads rows, 16 bytes at a time. Channels that do not fill vectors, as an image's three, take the
 // same kernel with vectors of one.
 //
-// Launch: a block of 64 threads a tile of 64 x 64 results, depth in steps of 8. Traffic to global memory: K /
-// 64 reads an element of the result from either operand, a quarter of the second step's. It loses where the
-// result has too few tiles to fill the device, and it waits for memory between two steps of the depth: the
-// next idea.
+// Launch: a block of 64 threads (128 for double, 4 x 8 results each) a tile of 64 x 64 results, depth in
+// steps of 8. Traffic to global memory: K / 64 reads an element of the result from either operand, a quarter
+// of the second step's. It loses where the result has too few tiles to fill the device, and it waits for
+// memory between two steps of the depth: the next idea.
 #pragma once
 
 #include "gemm_view.cuh"
@@ -25,7 +25,9 @@ KFER_KERNELS_BEGIN
 /// columns likewise, W = 16 bytes of Acc, so that a warp's 16-byte reads of shared memory do not collide.
 template <class Acc>
 struct RegisterTile {
-  static constexpr int m = 64, n = 64, depth = 8, thread_m = 8, thread_n = 8;
+  static constexpr int m = 64, n = 64, depth = 8;
+  static constexpr int thread_m = sizeof(Acc) == 8 ? 4 : 8,
+                       thread_n = 8;  // sums of double take two registers
   static constexpr int threads_m = m / thread_m, threads_n = n / thread_n, threads = threads_m * threads_n;
   static constexpr int W = vec_width<Acc>;
   using Packed = Vec<Acc, W>;

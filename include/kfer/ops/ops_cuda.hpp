@@ -4,6 +4,7 @@
 #include "kfer/ops/conv2d/conv2d_cuda.hpp"
 #include "kfer/ops/conv_transpose2d/conv_transpose2d_cuda.hpp"
 #include "kfer/ops/dropout/dropout_cuda.hpp"
+#include "kfer/ops/batch_norm/batch_norm_cuda.hpp"
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
 #include "kfer/ops/loss/loss_cuda.hpp"
 #include "kfer/ops/linear/linear_cuda.hpp"

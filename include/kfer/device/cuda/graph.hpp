@@ -17,6 +17,7 @@
 
 #include <array>
 
+#include "kfer/device/captured_graph.hpp"
 #include "kfer/device/cuda.hpp"
 
 namespace kfer {
@@ -35,15 +36,17 @@ class CudaGraph {
     return graph;
   }
 
-  /// Enqueues the captured work once more. Returns before it is done, unless several replays are under way
-  /// already. Throws DeviceError during a capture.
-  void replay() {
+  /// Enqueues the captured work once more, with `shift` added to its random streams. Returns before it is
+  /// done, unless several replays are under way already. Throws DeviceError during a capture.
+  void replay(unsigned long long shift) {
     require<DeviceError>(state_ != nullptr, "cuda: this graph was moved from");
-    state_->replay();
+    state_->replay(shift);
   }
+  /// The same for the next shift: the first replay draws the random numbers of the captured pass, each later
+  /// one those of the next stream.
+  void replay() { replay(replays()); }
 
-  /// How often it was replayed. At a replay, kernels see the number of those before it as the random shift:
-  /// the first one draws the random numbers of the captured pass, each later one those of the next stream.
+  /// How often it was replayed.
   unsigned long long replays() const { return state_ ? state_->replays : 0; }
 
  private:
@@ -106,14 +109,14 @@ class CudaGraph {
       }
     }
 
-    void replay() {
+    void replay(unsigned long long shift) {
       require<DeviceError>(!Cuda::capturing(),
                            "cuda: a graph cannot be replayed while another one is captured");
       const cudaStream_t stream = Cuda::stream();
       auto& previous = done[replays % in_flight];
       previous.wait();  // its image is free again
       char* image = static_cast<char*>(images.data()) + replays % in_flight * cuda::ReplayedBlock::capacity;
-      values.write(image, replays);
+      values.write(image, shift);
       cuda::check(cudaMemcpyAsync(values.device(), image, values.used(), cudaMemcpyHostToDevice, stream),
                   "copying the values of a replay");
       cuda::check(cudaGraphLaunch(executable, stream), "cudaGraphLaunch");
@@ -135,6 +138,11 @@ class CudaGraph {
   CudaGraph() : state_(std::make_unique<State>()) {}
 
   std::unique_ptr<State> state_;
+};
+
+template <>
+struct captured_graph<Cuda> {
+  using type = CudaGraph;
 };
 
 }  // namespace kfer
