@@ -6,6 +6,7 @@
 #include "kfer/ops/dropout/dropout_cuda.hpp"
 #include "kfer/ops/batch_norm/batch_norm_cuda.hpp"
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
+#include "kfer/ops/loss/loss_cuda.hpp"
 #include "kfer/ops/linear/linear_cuda.hpp"
 #include "kfer/ops/matmul/matmul_cuda.hpp"
 #include "kfer/ops/softmax/softmax_cuda.hpp"
