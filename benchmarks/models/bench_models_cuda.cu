@@ -3,10 +3,12 @@
 //   bench_models_cuda [--only TEXT] [--seconds S]
 //
 // Prints one JSON object a line, named as benchmarks/peers/bench_models_cuda.py names PyTorch's:
-//   {"bench": "resnet50/train/64x64/64/bf16", "framework": "kfer 0.1.0", "variant": "captured", "median_ms": ...}
-// tf32: float with TensorFloat-32 products, the default; fp32: without (--strict-fp32); bf16: bfloat16 activations, float
-// parameters (--amp). A step is forward, loss, backward and Adam on a batch that lies on the device, timed with events in
-// stretches of ten steps without waiting in between; the median stretch counts.
+//   {"bench": "resnet50/train/64x64/64/bf16", "framework": "kfer 0.1.0", "variant": "captured", "median_ms":
+//   ...}
+// tf32: float with TensorFloat-32 products, the default; fp32: without (--strict-fp32); bf16: bfloat16
+// activations, float parameters (--amp). A step is forward, loss, backward and Adam on a batch that lies on
+// the device, timed with events in stretches of ten steps without waiting in between; the median stretch
+// counts.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -33,7 +35,8 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-void measure(const Settings& settings, const std::string& name, const char* variant, const std::function<void()>& step) {
+void measure(const Settings& settings, const std::string& name, const char* variant,
+             const std::function<void()>& step) {
   for (int i = 0; i < 12; ++i) step();
   Cuda::synchronize();
   constexpr int stretch = 10;
@@ -44,10 +47,12 @@ void measure(const Settings& settings, const std::string& name, const char* vari
                     }));
   }
   std::sort(times.begin(), times.end());
-  std::printf("{\"bench\": \"%s\", \"framework\": \"kfer %s\", \"variant\": \"%s\", \"median_ms\": %.4f, \"min_ms\": %.4f, "
-              "\"runs\": %zu, \"peak_mb\": %zu, \"device\": \"%s\"}\n",
-              name.c_str(), version, variant, times[times.size() / 2], times.front(), times.size(),
-              Cuda::peak_bytes() >> 20, Cuda::description().c_str());
+  std::printf(
+      "{\"bench\": \"%s\", \"framework\": \"kfer %s\", \"variant\": \"%s\", \"median_ms\": %.4f, \"min_ms\": "
+      "%.4f, "
+      "\"runs\": %zu, \"peak_mb\": %zu, \"device\": \"%s\"}\n",
+      name.c_str(), version, variant, times[times.size() / 2], times.front(), times.size(),
+      Cuda::peak_bytes() >> 20, Cuda::description().c_str());
   std::fflush(stdout);
 }
 
@@ -82,8 +87,8 @@ void bench(const Settings& settings, const std::string& model_name, std::int64_t
     std::vector<RandomStream*> streams;
     for_each_random(model, [&](const std::string&, RandomStream& random) { streams.push_back(&random); });
     const std::tuple inputs(x, targets);
-    CapturedStep<Model, Adam<float, Cuda>, std::remove_cv_t<decltype(inputs)>> step(model, optimizer, streams, inputs,
-                                                                                     compute);
+    CapturedStep<Model, Adam<float, Cuda>, std::remove_cv_t<decltype(inputs)>> step(model, optimizer, streams,
+                                                                                    inputs, compute);
     measure(settings, name("train"), "captured", [&] { step.run(inputs); });
     require<NumericError>(step.loss() > 0, name("train"), ": the loss is ", step.loss());
   }
