@@ -51,6 +51,9 @@ struct StagedTile {
   using S = TileShape<T, Outer>;
   Vec<T, S::width> staged[S::chunks];
 
+  __device__ static int clamp(long long left, int most) {
+    return left < most ? static_cast<int>(left) : most;
+  }
   /// Where chunk c begins, relative to the tile.
   __device__ static int outer_of(int c, bool k_contiguous) {
     return k_contiguous ? c / (S::depth / S::width) : c % (Outer / S::width) * S::width;
@@ -60,18 +63,19 @@ struct StagedTile {
   }
 
   __device__ void load(const Operand<T>& x, long long outer0, long long k0, int thread) {
+    const long long corner = x.k_contiguous ? outer0 * x.ld + k0 : k0 * x.ld + outer0;
+    const int outer_left = clamp(x.outer - outer0, Outer), k_left = clamp(x.k - k0, S::depth);
 #pragma unroll
     for (int i = 0; i < S::chunks; ++i) {
       const int c = thread + i * S::threads;
-      const long long o = outer0 + outer_of(c, x.k_contiguous), l = k0 + k_of(c, x.k_contiguous);
-      const long long row = x.k_contiguous ? o : l, rows = x.k_contiguous ? x.outer : x.k,
-                      at = x.k_contiguous ? l : o, length = x.k_contiguous ? x.k : x.outer;
-      if (x.vectors && row < rows && at + S::width <= length) {
-        staged[i] = load_vec<S::width>(x.p + row * x.ld + at, 0);
+      const int o = outer_of(c, x.k_contiguous), l = k_of(c, x.k_contiguous);
+      const long long from = corner + (x.k_contiguous ? o * x.ld + l : l * x.ld + o);
+      const int left = o < outer_left && l < k_left ? (x.k_contiguous ? k_left - l : outer_left - o) : 0;
+      if (x.vectors && left >= S::width) {
+        staged[i] = load_vec<S::width>(x.p + from, 0);
       } else {
 #pragma unroll
-        for (int v = 0; v < S::width; ++v)
-          staged[i][v] = row < rows && at + v < length ? x.p[row * x.ld + at + v] : narrow<T>(0);
+        for (int v = 0; v < S::width; ++v) staged[i][v] = v < left ? x.p[from + v] : narrow<T>(0);
       }
     }
   }
@@ -106,7 +110,7 @@ struct ThreadTile {
   typename S::A sum[S::per_thread][S::per_thread] = {};
 
   __device__ void multiply(const typename S::Row* a, const typename S::Row* b, int tx, int ty) {
-#pragma unroll
+#pragma unroll 2  // more, and 128 registers no longer hold what is in flight
     for (int l = 0; l < S::depth; ++l) {
       typename S::Piece x[S::pieces], y[S::pieces];
 #pragma unroll

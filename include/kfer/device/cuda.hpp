@@ -17,8 +17,13 @@
 
 namespace kfer {
 
+class CudaGraph;
+
 struct Cuda {
   static constexpr std::string_view name = "cuda";
+  using Event = cuda::Event;
+  using PinnedBuffer = cuda::PinnedBuffer;
+  using Graph = CudaGraph;  ///< of work captured and replayed; see device/cuda/graph.hpp
 
   /// Whether this machine has a GPU to compute on, and why not. Nothing else here works without.
   static cuda::Availability available() { return cuda::Context::availability(); }
@@ -71,6 +76,14 @@ struct Cuda {
   static cudaStream_t stream() { return context().compute_stream(); }
   /// For copies beside the kernels; order the two by events.
   static cudaStream_t copy_stream() { return context().copy_stream(); }
+  /// Enqueues a copy from pinned host memory on the copy stream. The source must stay unchanged, and the
+  /// target unused, until an event says that it is done.
+  static void copy_from_pinned(void* to, const void* from, std::size_t bytes) {
+    if (bytes == 0) return;
+    cuda::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, copy_stream()),
+                "copy from pinned memory");
+    if (cuda::synchronous()) cuda::check(cudaStreamSynchronize(copy_stream()), "copy from pinned memory");
+  }
   /// Waits for the work of the compute stream and reports its errors. Throws DeviceError during a capture.
   static void synchronize() {
     refuse_in_capture("waiting for the device");
