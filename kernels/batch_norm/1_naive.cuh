@@ -1,11 +1,11 @@
 // Batch normalisation by its definition: a block a channel.
 //
 // Launch: one block of 256 threads for each channel, whose elements it walks with the strides of whatever
-// memory order the tensor has; everything happens in that one block, so one kernel is the whole pass. It moves
-// x three times (mean, variance, result) where once for the statistics and once for the result would do. In
-// NCHW, neighbours in a plane are neighbours in memory and a warp's reads are whole lines; in NHWC a warp's 32
-// reads are 32 lines of which it uses one element each. And C blocks, 64 in a ResNet's first layers, are half
-// a GPU. Wins never; it is what the others are compared with.
+// memory order the tensor has; everything happens in that one block, so one kernel is the whole pass. It
+// moves x three times (mean, variance, result) where once for the statistics and once for the result would
+// do. In NCHW, neighbours in a plane are neighbours in memory and a warp's reads are whole lines; in NHWC a
+// warp's 32 reads are 32 lines of which it uses one element each. And C blocks, 64 in a ResNet's first
+// layers, are half a GPU. Wins never; it is what the others are compared with.
 #pragma once
 
 #include "../common/reduce.cuh"
@@ -58,9 +58,7 @@ __global__ void batch_norm_naive_backward(const T* x, const T* y, const T* dy, T
                                           const accum_t<T>* inverse, accum_t<T>* dgamma, accum_t<T>* dbeta) {
   using A = accum_t<T>;
   const long long c = blockIdx.x, n = s.count();
-  const auto passed = [&](long long at) {
-    return !y || widen(y[at]) > A(0) ? widen(dy[at]) : A(0);
-  };
+  const auto passed = [&](long long at) { return !y || widen(y[at]) > A(0) ? widen(dy[at]) : A(0); };
   A sum = 0, product = 0;
   for (long long i = threadIdx.x; i < n; i += blockDim.x) {
     const long long at = s.at(c, i);
@@ -72,7 +70,8 @@ __global__ void batch_norm_naive_backward(const T* x, const T* y, const T* dy, T
   for (long long i = threadIdx.x; i < n; i += blockDim.x) {
     const long long at = s.at(c, i);
     const A normalised = (widen(x[at]) - mean[c]) * inverse[c];
-    dx[at] = narrow<T>(gamma[c] * inverse[c] * (passed(at) - (sum + normalised * product) / static_cast<A>(n)));
+    dx[at] =
+        narrow<T>(gamma[c] * inverse[c] * (passed(at) - (sum + normalised * product) / static_cast<A>(n)));
   }
   if (threadIdx.x == 0) {
     dgamma[c] = product;

@@ -68,9 +68,7 @@ __global__ void __launch_bounds__(256)
   const long long c = static_cast<long long>(blockIdx.x) * 32 + threadIdx.x;
   const bool active = c < channels;
   const A m = active ? mean[c] : A(0), k = active ? inverse[c] : A(0);
-  const auto passed = [&](long long at) {
-    return !y || widen(y[at]) > A(0) ? widen(dy[at]) : A(0);
-  };
+  const auto passed = [&](long long at) { return !y || widen(y[at]) > A(0) ? widen(dy[at]) : A(0); };
   A sum = 0, product = 0;
   if (active)
     for (long long r = threadIdx.y; r < rows; r += 8) {

@@ -5,8 +5,8 @@
 // 512 bytes), the rest below each other; a grid of tiles of channels by slices of rows. A thread keeps one
 // vector of channels and strides over rows, eight (forward) or four (backward) loads in flight.
 //
-// Statistics: each group of eight rows is in registers, so its mean and squared deviations from that very mean
-// cost no second read; groups, threads, and slices are joined by the formula of Chan, Golub and LeVeque
+// Statistics: each group of eight rows is in registers, so its mean and squared deviations from that very
+// mean cost no second read; groups, threads, and slices are joined by the formula of Chan, Golub and LeVeque
 // (1979) in double. No E[x^2] - E[x]^2 anywhere: a channel of mean 1000 and deviation 1 keeps all its digits.
 //
 // Bytes, with s the size of x: statistics s, normalise 2 s (3 s with a residual); backward sums 2 s (x, dy;
@@ -90,8 +90,8 @@ __device__ inline void join_rows(Moments (&own)[N], double& count) {
     if (threadIdx.y < half && shared[slot] > 0) {
 #pragma unroll
       for (int k = 0; k < N; ++k)
-        join_moments(own[k], count,
-                     {shared[(2 * k + 1) * slots + slot], shared[(2 * k + 2) * slots + slot]}, shared[slot]);
+        join_moments(own[k], count, {shared[(2 * k + 1) * slots + slot], shared[(2 * k + 2) * slots + slot]},
+                     shared[slot]);
       count += shared[slot];
     }
     __syncthreads();
@@ -100,12 +100,13 @@ __device__ inline void join_rows(Moments (&own)[N], double& count) {
 
 /// Joins K rows of a column, `step` vectors apart.
 template <int K, class T, int N>
-__device__ inline void join_chunk(const T* x, long long at, long long step, Moments (&own)[N], double& count) {
+__device__ inline void join_chunk(const T* x, long long at, long long step, Moments (&own)[N],
+                                  double& count) {
   using A = accum_t<T>;
   Vec<T, N> v[K];
 #pragma unroll
   for (int q = 0; q < K; ++q) v[q] = load_vec<N>(x, at + q * step);
-  const double weight = K / (count + K), spread = count * weight;
+  const A weight = A(K) / static_cast<A>(count + K), spread = static_cast<A>(count) * weight;
 #pragma unroll
   for (int k = 0; k < N; ++k) {
     A sum = 0, squares = 0, rest = 0;
@@ -128,7 +129,7 @@ __device__ inline void join_chunk(const T* x, long long at, long long step, Mome
 
 /// partial[slice][channel]: the moments of a slice of x.
 template <class T, int N>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 2)
     batch_norm_moments(const T* __restrict__ x, Moments* __restrict__ partial, long long rows,
                        long long groups, long long slice_rows) {
   const long long group = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x,
@@ -202,7 +203,9 @@ struct ChannelMap {
       shift[k] = c.beta ? c.beta[first + k] : P(0);
     }
   }
-  __device__ P operator()(P v, int k) const { return (v - mean[k]) * scale[k] + shift[k]; }
+  __device__ P operator()(P v, int k) const {
+    return (v - mean[k]) * scale[k] + shift[k];
+  }
 };
 
 template <class T, int N, bool residual, bool relu>
@@ -254,10 +257,10 @@ struct GradientRows {
   Vec<T, N> x[K], y[K], dy[K];
 };
 
-/// partial[slice][channel] = {sum of g, sum of g (x - mean)}, g being the gradient that passed the ReLU, which
-/// is also written to `masked` unless that is null. dy and masked may be the same memory.
+/// partial[slice][channel] = {sum of g, sum of g (x - mean)}, g being the gradient that passed the ReLU,
+/// which is also written to `masked` unless that is null. dy and masked may be the same memory.
 template <class T, int N, Passed passed>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 2)
     batch_norm_partial_sums(const T* __restrict__ x, const T* __restrict__ y, const T* dy, T* masked,
                             Moments* __restrict__ partial, long long rows, long long groups,
                             long long slice_rows, BatchNormChannels<accum_t<T>> channels) {
@@ -268,7 +271,7 @@ __global__ void __launch_bounds__(256)
                   end = begin + slice_rows < rows ? begin + slice_rows : rows;
   double g[N] = {}, gx[N] = {};
   if (group < groups) {
-    constexpr int K = 4;
+    constexpr int K = N == 8 ? 2 : 4;
     const ChannelMap<A, N> map(channels, group * N);
     const long long stride = blockDim.y;
     for (long long row = begin + threadIdx.y; row < end; row += K * stride) {
@@ -353,9 +356,10 @@ __global__ void __launch_bounds__(1024)
 /// memory; dx may be null.
 template <class T, int N, Passed passed, bool centred>
 __global__ void __launch_bounds__(256)
-    batch_norm_gradient_kernel(const T* __restrict__ x, const T* __restrict__ y, const T* dy, T* dx, T* masked,
-                               long long rows, long long groups, BatchNormChannels<accum_t<T>> channels,
-                               const accum_t<T>* __restrict__ dgamma, const accum_t<T>* __restrict__ dbeta) {
+    batch_norm_gradient_kernel(const T* __restrict__ x, const T* __restrict__ y, const T* dy, T* dx,
+                               T* masked, long long rows, long long groups,
+                               BatchNormChannels<accum_t<T>> channels, const accum_t<T>* __restrict__ dgamma,
+                               const accum_t<T>* __restrict__ dbeta) {
   using A = accum_t<T>;
   const long long group = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (group >= groups) return;

@@ -52,11 +52,12 @@ void batch_norm_statistics(const T* x, long long rows, long long channels, doubl
       [&](auto width) {
         constexpr int N = width;
         const ColumnSlices s = column_slices(rows, channels / N);
-        launch(batch_norm_moments<T, N>, dim3(static_cast<unsigned>(s.tiles), static_cast<unsigned>(s.slices)),
-               s.block, column_shared(N), stream, x, partial, rows, channels / N, s.slice_rows);
+        launch(batch_norm_moments<T, N>,
+               dim3(static_cast<unsigned>(s.tiles), static_cast<unsigned>(s.slices)), s.block,
+               column_shared(N), stream, x, partial, rows, channels / N, s.slice_rows);
         launch(batch_norm_join_moments<accum_t<T>>, dim3(static_cast<unsigned>(div_up(channels, 32))),
-               dim3(32, 32), 4 * column_shared(1), stream, partial, rows, channels, s.slices, s.slice_rows, eps,
-               momentum, mean, inverse, running_mean, running_var);
+               dim3(32, 32), 4 * column_shared(1), stream, partial, rows, channels, s.slices, s.slice_rows,
+               eps, momentum, mean, inverse, running_mean, running_var);
       },
       x);
 }
@@ -83,8 +84,8 @@ void batch_norm_normalise(const T* x, const T* residual, T* y, long long rows, l
         with_flag(residual != nullptr, [&](auto add) {
           with_flag(relu, [&](auto clamp) {
             launch(batch_norm_normalise_kernel<T, N, decltype(add)::value, decltype(clamp)::value>,
-                   batch_norm_detail::stream_grid(rows, s, 4), s.block, 0, stream, x, residual, y, rows, channels / N,
-                   table);
+                   batch_norm_detail::stream_grid(rows, s, 4), s.block, 0, stream, x, residual, y, rows,
+                   channels / N, table);
           });
         });
       },
@@ -92,8 +93,8 @@ void batch_norm_normalise(const T* x, const T* residual, T* y, long long rows, l
 }
 
 /// dbeta = sum of g and dgamma = sum of g (x - mean) * inverse for each channel, where g is dy where the ReLU
-/// passed. With table.beta the sign of the result follows from x, else from y, if that is not null, else there
-/// was no ReLU. g is written to `masked` unless that is null or there was no ReLU; it may be dy itself.
+/// passed. With table.beta the sign of the result follows from x, else from y, if that is not null, else
+/// there was no ReLU. g is written to `masked` unless that is null or there was no ReLU; it may be dy itself.
 template <class T>
 void batch_norm_gradient_sums(const T* x, const T* y, const T* dy, T* masked, long long rows,
                               long long channels, const BatchNormChannels<accum_t<T>>& table,
@@ -108,7 +109,8 @@ void batch_norm_gradient_sums(const T* x, const T* y, const T* dy, T* masked, lo
         batch_norm_detail::with_passed(y, table.beta, [&](auto passed) {
           launch(batch_norm_partial_sums<T, N, decltype(passed)::value>,
                  dim3(static_cast<unsigned>(s.tiles), static_cast<unsigned>(s.slices)), s.block,
-                 column_shared(N), stream, x, y, dy, masked, partial, rows, channels / N, s.slice_rows, table);
+                 column_shared(N), stream, x, y, dy, masked, partial, rows, channels / N, s.slice_rows,
+                 table);
         });
         launch(batch_norm_join_sums<accum_t<T>>, dim3(static_cast<unsigned>(div_up(channels, 32))),
                dim3(32, 32), 0, stream, partial, channels, s.slices, table.inverse, dgamma, dbeta);

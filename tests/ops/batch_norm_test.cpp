@@ -34,7 +34,8 @@ const Shape shapes[] = {{4, 16, 5, 7},  {3, 17, 3, 3}, {2, 32, 40, 20}, {5, 3, 1
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("batch_norm in float agrees with its definition in every memory order", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("batch_norm in float agrees with its definition in every memory order", D,
+                   test::TestDevice) {
   for (const Shape& shape : shapes)
     for (const bool training : {true, false})
       for (const bool relu : {true, false}) {
@@ -77,7 +78,8 @@ TEST_CASE_TEMPLATE("batch_norm computes only the gradients that are wanted, whoe
       }
 }
 
-TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased variance", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased variance", D,
+                   test::TestDevice) {
   for (const Shape& shape : {Shape{4, 16, 5, 7}, Shape{9, 3}, Shape{2, 5, 3, 3}})
     for (const Layout& layout : test::layouts_of(shape)) {
       const auto x = numbers(shape, 1, -2, 3);
@@ -129,6 +131,43 @@ TEST_CASE_TEMPLATE("gradients of batch_norm", D, test::TestDevice) {
         gradcheck<D>(f, {numbers(shape, 1), numbers(shape, 2), gamma, beta});
       }
 }
+
+#if defined(__CUDACC__) || defined(KFER_TEST_SIMT)
+TEST_CASE("batch_norm of bfloat16 keeps parameters and statistics in float") {
+  using D = test::TestDevice;
+  for (const Shape& shape : {Shape{4, 16, 5, 7}, Shape{3, 17, 3, 3}, Shape{40, 24}, Shape{0, 8, 2, 2}})
+    for (const bool training : {true, false})
+      for (const bool relu : {true, false})
+        for (const bool add : {true, false}) {
+          INFO("shape ", to_string(shape), ", training ", training, ", relu ", relu, ", residual ", add);
+          const auto rounded = [](const Tensor<double, Cpu>& t) { return cast<double>(cast<bfloat16>(t)); };
+          const auto x = rounded(numbers(shape, 1, -2, 3)), r = rounded(numbers(shape, 2)),
+                     dy = rounded(numbers(shape, 6));
+          const auto gamma = numbers({shape[1]}, 3, 0.5, 1.5), beta = numbers({shape[1]}, 4);
+          const BatchNormOptions o{.training = training, .relu = relu};
+          const Variable<bfloat16, D> a(on<bfloat16, D>(x), true), b(on<bfloat16, D>(r), true);
+          const Variable<float, D> g(on<float, D>(gamma), true), s(on<float, D>(beta), true);
+          auto mean = on<float, D>(numbers({shape[1]}, 21)),
+               var = on<float, D>(numbers({shape[1]}, 22, 0.5, 2));
+          const Variable<bfloat16, D> y = batch_norm(a, g, s, mean, var, o, add ? &b : nullptr);
+          backward(y, on<bfloat16, D>(dy));
+
+          std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x, true)};
+          if (add) e.emplace_back(r, true);
+          e.emplace_back(gamma, true), e.emplace_back(beta, true);
+          Tensor<double, Cpu> exact_mean, exact_var;
+          const auto exact = run(e, o, &exact_mean, &exact_var);
+          backward(exact, dy);
+          CHECK(largest_difference(y.value(), exact.value()) < 0x1p-8);
+          CHECK(largest_difference(a.grad(), e[0].grad()) < 0x1p-8);
+          if (add) CHECK(largest_difference(b.grad(), e[1].grad()) < 0x1p-8);
+          CHECK(largest_difference(g.grad(), e[e.size() - 2].grad()) < 1e-5);
+          CHECK(largest_difference(s.grad(), e[e.size() - 1].grad()) < 1e-5);
+          CHECK(largest_difference(mean, exact_mean) < 1e-6);
+          CHECK(largest_difference(var, exact_var) < 1e-6);
+        }
+}
+#endif
 
 TEST_CASE_TEMPLATE("batch_norm names what does not fit", D, test::TestDevice) {
   const Variable<float, D> x(ones<float, D>({2, 3, 4, 4})), c(ones<float, D>({3})),

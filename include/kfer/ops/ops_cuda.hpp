@@ -10,3 +10,6 @@
 #include "kfer/ops/linear/linear_cuda.hpp"
 #include "kfer/ops/matmul/matmul_cuda.hpp"
 #include "kfer/ops/softmax/softmax_cuda.hpp"
+#include "kfer/ops/elementwise/binary_cuda.hpp"
+#include "kfer/ops/elementwise/unary_cuda.hpp"
+#include "kfer/ops/reduce/reduce_cuda.hpp"

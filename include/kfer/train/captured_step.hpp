@@ -89,15 +89,16 @@ class CapturedStep {
     return same_shapes(inputs, std::make_index_sequence<std::tuple_size_v<Inputs>>()) && shift().has_value();
   }
 
-  /// One step on `inputs`, which fit; returns its loss. The optimiser's rate is to be set before.
-  double run(const Inputs& inputs) {
+  /// One step on `inputs`, which fit. The optimiser's rate is to be set before. Does not wait for the device.
+  void run(const Inputs& inputs) {
     copy_in(inputs, std::make_index_sequence<std::tuple_size_v<Inputs>>());
     const std::uint64_t now = *shift();
     optimizer_.advance();
     graph_->replay(now);
     for (std::size_t i = 0; i < streams_.size(); ++i) streams_[i]->stream += used_[i];
-    return static_cast<double>(loss_.item());
   }
+  /// The loss of the last step that ran; waits for it.
+  double loss() const { return static_cast<double>(loss_.item()); }
 
  private:
   /// The graph writes to the addresses it was captured with: no tensor may share them, or the first write
@@ -192,7 +193,8 @@ class StepCapture<M, O, StagedLoss<Stage, Compute>, Batch> {
       }
     }
     if (!step_->fits(inputs)) return std::nullopt;
-    return step_->run(inputs);
+    step_->run(inputs);
+    return step_->loss();
   }
   const std::string& why_not() const { return why_not_; }
 

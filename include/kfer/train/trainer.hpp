@@ -48,7 +48,7 @@ struct TrainerOptions {
   io::Json arguments = io::Json::object();  ///< saved as args.json; a resumed run must have the same ...
   /// ... except for these.
   std::vector<std::string> may_change = {"epochs",  "patience", "resume",     "overwrite", "save-every",
-                                         "workers", "name",     "output-dir", "data-path"};
+                                         "workers", "name",     "output-dir", "data-path", "eager"};
   std::string resume_command = "";  ///< shown when interrupted
   std::FILE* log = stderr;          ///< progress and one line an epoch; null: silent
 };

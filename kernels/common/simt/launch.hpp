@@ -22,6 +22,25 @@ constexpr std::size_t parameter_bytes() {
   return bytes;
 }
 
+template <class... P>
+class BoundKernel final : public Kernel {
+ public:
+  template <class... A>
+  explicit BoundKernel(void (*function)(P...), A&&... arguments)
+      : function_(function), parameters_(static_cast<P>(std::forward<A>(arguments))...) {}
+
+  void operator()() const override { call(std::index_sequence_for<P...>{}); }
+
+ private:
+  template <std::size_t... I>
+  __attribute__((always_inline)) void call(std::index_sequence<I...>) const {
+    function_(std::get<I>(parameters_)...);
+  }
+
+  void (*function_)(P...);
+  std::tuple<P...> parameters_;
+};
+
 }  // namespace detail
 
 /// Launches that were recorded instead of run: what a CUDA graph is to a GPU. A kernel keeps the parameters
@@ -46,15 +65,11 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_byte
   static_assert((std::is_trivially_copyable_v<P> && ...), "a kernel's parameters are copied byte by byte");
   static_assert(detail::parameter_bytes<P...>() <= 32764,
                 "a kernel takes at most 32,764 bytes of parameters");
-  const std::tuple<P...> parameters(static_cast<P>(std::forward<A>(arguments))...);
-  const auto run = [=] {
-    detail::Machine::get().run(grid, block, shared_bytes,
-                               [&] { std::apply([&](const P&... p) { kernel(p...); }, parameters); });
-  };
+  const detail::BoundKernel<P...> bound(kernel, std::forward<A>(arguments)...);
   if (recording)
-    recording->add(run);
+    recording->add([=] { detail::Machine::get().run(grid, block, shared_bytes, bound); });
   else
-    run();
+    detail::Machine::get().run(grid, block, shared_bytes, bound);
 }
 
 }  // namespace kfer::simt

@@ -35,6 +35,14 @@ inline constexpr int warpSize = 32;
 
 namespace detail {
 
+/// A kernel with its parameters.
+struct Kernel {
+  virtual void operator()() const = 0;
+
+ protected:
+  ~Kernel() = default;
+};
+
 class Machine {
  public:
   static Machine& get() {
@@ -42,16 +50,13 @@ class Machine {
     return machine;
   }
 
-  /// Runs `kernel()` once a thread. Throws Error if the executor finds a bug, LaunchError if a GPU would not
+  /// Calls `kernel` once a thread. Throws Error if the executor finds a bug, LaunchError if a GPU would not
   /// run such a grid.
-  template <class Kernel>
   void run(dim3 grid, dim3 block, std::size_t dynamic_shared, const Kernel& kernel) {
     if (in_kernel_) fail(Text().add("a launch inside a kernel"));
     check_shape(grid, block, dynamic_shared);
     const std::lock_guard lock(launching_);
-    call_ = [](const void* kernel) { (*static_cast<const Kernel*>(kernel))(); };
-    kernel_ = &kernel;
-    run_grid(grid, block, dynamic_shared);
+    run_grid(grid, block, dynamic_shared, kernel);
   }
 
   // ---- Called by kernels, through the intrinsics ----
@@ -135,7 +140,7 @@ class Machine {
   // ---- A launch ----
 
   static void check_shape(dim3 grid, dim3 block, std::size_t dynamic_shared);
-  KFER_SIMT_RAW void run_grid(dim3 grid, dim3 block, std::size_t dynamic_shared);
+  KFER_SIMT_RAW void run_grid(dim3 grid, dim3 block, std::size_t dynamic_shared, const Kernel& kernel);
   KFER_SIMT_RAW void run_block();
   KFER_SIMT_RAW void abandon_fibers();
   KFER_SIMT_RAW void order_host_before_threads();
@@ -175,7 +180,7 @@ class Machine {
       Thread* thread = current_;
       threadIdx = thread->index;
       act_as(thread->identity);
-      call_(kernel_);
+      (*kernel_)();
       act_as(host_identity_);
       thread->state = State::done;
       thread->site = {};
@@ -300,8 +305,7 @@ class Machine {
   static inline thread_local bool in_kernel_ = false;
 
   // The launch.
-  void (*call_)(const void*) = nullptr;
-  const void* kernel_ = nullptr;
+  const Kernel* kernel_ = nullptr;
   Random random_;
   Text failure_;
 
@@ -343,7 +347,9 @@ inline void Machine::check_shape(dim3 grid, dim3 block, std::size_t dynamic_shar
   throw LaunchError(text.c_str());
 }
 
-KFER_SIMT_RAW inline void Machine::run_grid(dim3 grid, dim3 block, std::size_t dynamic_shared) {
+KFER_SIMT_RAW inline void Machine::run_grid(dim3 grid, dim3 block, std::size_t dynamic_shared,
+                                            const Kernel& kernel) {
+  kernel_ = &kernel;
   gridDim = grid;
   blockDim = block;
   block_threads_ = block.x * block.y * block.z;
@@ -353,6 +359,7 @@ KFER_SIMT_RAW inline void Machine::run_grid(dim3 grid, dim3 block, std::size_t d
   for (unsigned i = 0; i < block_threads_; ++i) {
     threads_[i].index = {i % block.x, i / block.x % block.y, i / block.x / block.y};
     if (!threads_[i].identity) threads_[i].identity = new_identity();
+    name_identity(threads_[i].identity, threads_[i].index.x, threads_[i].index.y, threads_[i].index.z);
     if (thread_sanitizer && !threads_[i].own) threads_[i].own = &new_fiber();
   }
   host_identity_ = current_identity();

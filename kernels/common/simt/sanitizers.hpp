@@ -32,6 +32,8 @@
 #endif
 #if KFER_SIMT_TSAN
 #include <sanitizer/tsan_interface.h>
+
+#include <cstdio>
 #endif
 
 // Marks a function of the executor, which no sanitizer instruments: its own reads and writes are made in the
@@ -86,6 +88,12 @@ KFER_SIMT_RAW inline void* current_identity() {
 KFER_SIMT_RAW inline void* new_identity() {
   return __tsan_create_fiber(0);
 }
+/// What reports call it.
+KFER_SIMT_RAW inline void name_identity(void* identity, unsigned x, unsigned y, unsigned z) {
+  char name[48];
+  std::snprintf(name, sizeof name, "threadIdx (%u,%u,%u)", x, y, z);
+  __tsan_set_fiber_name(identity, name);
+}
 KFER_SIMT_RAW inline void drop_identity(void* identity) {
   __tsan_destroy_fiber(identity);
 }
@@ -102,6 +110,7 @@ inline void* current_identity() {
 inline void* new_identity() {
   return nullptr;
 }
+inline void name_identity(void*, unsigned, unsigned, unsigned) {}
 inline void drop_identity(void*) {}
 inline void act_as(void*) {}
 #endif

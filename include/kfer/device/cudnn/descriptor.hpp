@@ -1,7 +1,7 @@
 // Descriptor: a backend descriptor of cuDNN, owned, with attributes of C++ types.
 //
-// Everything of cuDNN's graph interface (tensors, operations, graphs, engines, plans) is such a descriptor: created by
-// kind, given its attributes, finalised, then constant.
+// Everything of cuDNN's graph interface (tensors, operations, graphs, engines, plans) is such a descriptor:
+// created by kind, given its attributes, finalised, then constant.
 #pragma once
 
 #include <algorithm>
@@ -121,14 +121,16 @@ class Descriptor {
     std::vector<cudnnBackendDescriptor_t> raw;
     for (std::int64_t i = 0; i < count; ++i) raw.push_back(out.emplace_back(kind).get());
     if (count)
-      check(cudnnBackendGetAttribute(descriptor_, attribute, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, &count, raw.data()),
+      check(cudnnBackendGetAttribute(descriptor_, attribute, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, &count,
+                                     raw.data()),
             "cudnnBackendGetAttribute", attribute);
     out.resize(std::min(out.size(), static_cast<std::size_t>(count)));
     return out;
   }
 
  private:
-  Descriptor& set(Attribute attribute, cudnnBackendAttributeType_t type, std::size_t count, const void* values) {
+  Descriptor& set(Attribute attribute, cudnnBackendAttributeType_t type, std::size_t count,
+                  const void* values) {
     check(cudnnBackendSetAttribute(descriptor_, attribute, type, static_cast<std::int64_t>(count), values),
           "cudnnBackendSetAttribute", attribute);
     return *this;

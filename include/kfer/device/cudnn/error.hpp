@@ -12,7 +12,8 @@ namespace kfer::cudnn {
 /// A call to cuDNN failed.
 class Error : public DeviceError {
  public:
-  /// `attribute` is the number of the descriptor's attribute that was being set or read; negative if none was.
+  /// `attribute` is the number of the descriptor's attribute that was being set or read; negative if none
+  /// was.
   Error(cudnnStatus_t status, std::string_view call, int attribute = -1)
       : DeviceError(message(status, call, attribute)), status_(status) {}
 

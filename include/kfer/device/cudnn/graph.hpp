@@ -1,7 +1,8 @@
 // Graph: a composition of operations that cuDNN may run as one kernel.
 //
-// Tensors are rank 4 with extents N, C, H, W and lie channels-last; a filter's are O, I / groups, KH, KW in the same
-// order (OHWI). What only flows from one operation to the next is an intermediate: it is never in memory, and is float.
+// Tensors are rank 4 with extents N, C, H, W and lie channels-last; a filter's are O, I / groups, KH, KW in
+// the same order (OHWI). What only flows from one operation to the next is an intermediate: it is never in
+// memory, and is float.
 #pragma once
 
 #include <algorithm>
@@ -33,8 +34,8 @@ class Graph {
     std::int64_t uid;
   };
 
-  /// A tensor in memory. `uid` is the caller's, positive, and once in a graph; the memory starts at a multiple of 16
-  /// bytes.
+  /// A tensor in memory. `uid` is the caller's, positive, and once in a graph; the memory starts at a
+  /// multiple of 16 bytes.
   Value tensor(std::int64_t uid, const Extents& extents, cudnnDataType_t type) {
     return add(uid, extents, type, false, false);
   }
@@ -51,16 +52,18 @@ class Graph {
 
   /// y = x convolved with w. The groups are x's channels by w's.
   void conv_forward(Value x, Value w, Value y, const Window& window) {
-    conv(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, window,
+    conv(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, window,
          {{CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x},
           {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w},
           {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y}});
   }
   /// dx = the gradient of conv_forward with respect to x.
   void conv_backward_data(Value dy, Value w, Value dx, const Window& window) {
-    conv(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, window,
+    conv(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, window,
          {{CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, dy},
           {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, w},
           {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, dx}});
@@ -101,7 +104,9 @@ class Graph {
   /// y = x reduced over every dimension in which y's extent is 1 and x's is not.
   void reduce(cudnnReduceTensorOp_t mode, Value x, Value y) {
     Descriptor reduction(CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
-    reduction.set(CUDNN_ATTR_REDUCTION_OPERATOR, mode).set(CUDNN_ATTR_REDUCTION_COMP_TYPE, compute).finalize();
+    reduction.set(CUDNN_ATTR_REDUCTION_OPERATOR, mode)
+        .set(CUDNN_ATTR_REDUCTION_COMP_TYPE, compute)
+        .finalize();
     Descriptor op(CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
     op.set(CUDNN_ATTR_OPERATION_REDUCTION_DESC, reduction)
         .set(CUDNN_ATTR_OPERATION_REDUCTION_XDESC, at(x))
@@ -173,7 +178,8 @@ class Graph {
   };
 
   Value add(std::int64_t uid, const Extents& e, cudnnDataType_t type, bool is_virtual, bool by_value) {
-    require(std::ranges::find(tensors_, uid, &Tensor::uid) == tensors_.end(), "cudnn: a graph has two tensors ", uid);
+    require(std::ranges::find(tensors_, uid, &Tensor::uid) == tensors_.end(),
+            "cudnn: a graph has two tensors ", uid);
     const Extents strides{e[1] * e[2] * e[3], 1, e[1] * e[3], e[1]};
     Descriptor d(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
     d.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, uid)

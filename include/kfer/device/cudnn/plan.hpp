@@ -1,17 +1,18 @@
-// Plan: one engine of cuDNN, compiled for one graph and one device; and the way there: the heuristics' proposals for a
-// graph, best first, filtered by what the caller allows.
+// Plan: one engine of cuDNN, compiled for one graph and one device; and the way there: the heuristics'
+// proposals for a graph, best first, filtered by what the caller allows.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <set>
 
+#include "kfer/device/cudnn/filter.hpp"
 #include "kfer/device/cudnn/graph.hpp"
 
 namespace kfer::cudnn {
 
-/// Where a plan will run: the device of a live handle, or one that is only described, so that a machine without a GPU
-/// can ask which plans exist.
+/// Where a plan will run: the device of a live handle, or one that is only described, so that a machine
+/// without a GPU can ask which plans exist.
 class Target {
  public:
   /// The device of `handle`, which outlives this.
@@ -42,7 +43,8 @@ class Target {
   }
 
  private:
-  // CUDNN_ATTR_OPERATIONGRAPH_HANDLE and CUDNN_ATTR_EXECUTION_PLAN_HANDLE: needed before 9.8, deprecated names since.
+  // CUDNN_ATTR_OPERATIONGRAPH_HANDLE and CUDNN_ATTR_EXECUTION_PLAN_HANDLE: needed before 9.8, deprecated
+  // names since.
   static constexpr auto graph_handle = static_cast<cudnnBackendAttributeName_t>(800);
   static constexpr auto plan_handle = static_cast<cudnnBackendAttributeName_t>(400);
 
@@ -50,53 +52,34 @@ class Target {
   Descriptor properties_;
 };
 
-/// What cuDNN says of an engine's arithmetic and behaviour.
-struct EngineNotes {
-  bool tensor_core = false;
-  bool down_converts_inputs = false;
-  bool reduced_precision_sums = false;
-  bool nondeterministic = false;
-  bool compiled_at_run_time = false;
-};
-
-/// Which engines a caller allows.
-struct PlanFilter {
-  bool strict_fp32 = false;    ///< float arithmetic throughout: no TF32 and nothing narrower
-  bool deterministic = false;  ///< the same bits at every run of a plan
-  std::int64_t workspace_limit = std::int64_t{1} << 30;  ///< bytes
-
-  bool admits(const EngineNotes& notes) const {
-    if (strict_fp32 && (notes.tensor_core || notes.down_converts_inputs || notes.reduced_precision_sums)) return false;
-    return !(deterministic && notes.nondeterministic);
-  }
-};
-
 /// An engine with its settings, as the heuristics propose it.
 class Engine {
  public:
   explicit Engine(Descriptor config) : config_(std::move(config)) {
     const auto engines = config_.descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-    require<DeviceError>(!engines.empty(), "cudnn: the heuristics proposed a configuration without an engine");
+    require<DeviceError>(!engines.empty(),
+                         "cudnn: the heuristics proposed a configuration without an engine");
     const Descriptor& engine = engines.front();
     name_ = text("eng", engine.value<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
     for (const Descriptor& knob :
          config_.descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR))
-      name_ += text(',', static_cast<int>(knob.value<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE)), '=',
-                    knob.value<std::int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
-    for (const auto note :
-         engine.values<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT)) {
+      name_ +=
+          text(',', static_cast<int>(knob.value<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE)),
+               '=', knob.value<std::int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
+    for (const auto note : engine.values<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                                                                      CUDNN_NUMERICAL_NOTE_TYPE_COUNT)) {
       notes_.tensor_core |= note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
       notes_.down_converts_inputs |= note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS;
       notes_.reduced_precision_sums |= note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION;
       notes_.nondeterministic |= note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
     }
-    for (const auto note :
-         engine.values<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT))
+    for (const auto note : engine.values<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE,
+                                                                     CUDNN_BEHAVIOR_NOTE_TYPE_COUNT))
       notes_.compiled_at_run_time |= note == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
   }
 
-  /// The engine's number and its knobs, "eng67,2=1,18=0": the same for the same choice in every run of this version of
-  /// cuDNN on this model of GPU. Without spaces.
+  /// The engine's number and its knobs, "eng67,2=1,18=0": the same for the same choice in every run of this
+  /// version of cuDNN on this model of GPU. Without spaces.
   const std::string& name() const { return name_; }
   const EngineNotes& notes() const { return notes_; }
   const Descriptor& config() const { return config_; }
@@ -115,11 +98,13 @@ struct Operand {
   Operand(std::int64_t id, const void* memory) : uid(id), data(const_cast<void*>(memory)) {}
 };
 
-/// A compiled graph. Constant: threads may share one, each with a handle of its own.
+/// A compiled graph. Constant, but not every engine bears two threads running it at once.
 class Plan {
  public:
-  /// Nothing if cuDNN cannot compile this engine for the target, or it needs more workspace than the filter allows.
-  static std::optional<Plan> make(std::shared_ptr<const Engine> engine, const Target& target, const PlanFilter& filter) {
+  /// Nothing if cuDNN cannot compile this engine for the target, or it needs more workspace than the filter
+  /// allows.
+  static std::optional<Plan> make(std::shared_ptr<const Engine> engine, const Target& target,
+                                  const PlanFilter& filter) {
     Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     target.bind_plan(plan);
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, engine->config());
@@ -159,8 +144,8 @@ class Plan {
   std::int64_t workspace_;
 };
 
-/// The plans that a graph might run by on a target, best first by cuDNN's heuristics, then the engines that it falls
-/// back to. Only their names are known until one is compiled.
+/// The plans that a graph might run by on a target, best first by cuDNN's heuristics, then the engines that
+/// it falls back to. Only their names are known until one is compiled.
 class Candidates {
  public:
   /// `target` outlives this. Throws Error if the operations do not form a graph.

@@ -10,13 +10,20 @@ namespace detail {
 /// [N, C, ...] with the channels last in memory: rows of C.
 inline Layout channels_last(std::size_t rank) {
   switch (rank) {
-    case 2: return {0, 1};
-    case 3: return {0, 2, 1};
-    case 4: return {0, 2, 3, 1};
-    case 5: return {0, 2, 3, 4, 1};
-    case 6: return {0, 2, 3, 4, 5, 1};
-    case 7: return {0, 2, 3, 4, 5, 6, 1};
-    default: return {0, 2, 3, 4, 5, 6, 7, 1};
+    case 2:
+      return {0, 1};
+    case 3:
+      return {0, 2, 1};
+    case 4:
+      return {0, 2, 3, 1};
+    case 5:
+      return {0, 2, 3, 4, 1};
+    case 6:
+      return {0, 2, 3, 4, 5, 1};
+    case 7:
+      return {0, 2, 3, 4, 5, 6, 1};
+    default:
+      return {0, 2, 3, 4, 5, 6, 7, 1};
   }
 }
 }  // namespace detail
@@ -44,9 +51,9 @@ struct batch_norm_impl<T, D> {
       kernels::batch_norm_frozen_statistics(running_mean.data(), running_var.data(), channels, options.eps,
                                             mean, inverse, D::stream());
     }
-    kernels::batch_norm_normalise(detail::raw(x.data()), detail::raw(add.data()), detail::raw(y.mutable_data()),
-                                  rows, channels, {mean, inverse, gamma.data(), beta.data()}, options.relu,
-                                  D::stream());
+    kernels::batch_norm_normalise(detail::raw(x.data()), detail::raw(add.data()),
+                                  detail::raw(y.mutable_data()), rows, channels,
+                                  {mean, inverse, gamma.data(), beta.data()}, options.relu, D::stream());
     return y;
   }
 
@@ -84,13 +91,15 @@ struct batch_norm_impl<T, D> {
                                         scratch.mutable_data(), D::stream());
     }
     if (!wants.x && (!mask || sums)) return grads;
-    const P *dgamma = training ? grads.gamma.data() : nullptr, *dbeta = training ? grads.beta.data() : nullptr;
+    const P *dgamma = training ? grads.gamma.data() : nullptr,
+            *dbeta = training ? grads.beta.data() : nullptr;
     if (sums && mask)  // `masked` holds the gradient already
-      kernels::batch_norm_gradient<detail::kernel_t<T>>(
-          in, nullptr, masked, dx, nullptr, rows, channels,
-          {table.mean, table.inverse, table.gamma, nullptr}, dgamma, dbeta, D::stream());
+      kernels::batch_norm_gradient<detail::kernel_t<T>>(in, nullptr, masked, dx, nullptr, rows, channels,
+                                                        {table.mean, table.inverse, table.gamma, nullptr},
+                                                        dgamma, dbeta, D::stream());
     else
-      kernels::batch_norm_gradient(in, out, dy, dx, masked, rows, channels, table, dgamma, dbeta, D::stream());
+      kernels::batch_norm_gradient(in, out, dy, dx, masked, rows, channels, table, dgamma, dbeta,
+                                   D::stream());
     return grads;
   }
 };

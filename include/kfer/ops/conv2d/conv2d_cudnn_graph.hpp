@@ -1,34 +1,11 @@
-// The graphs of cuDNN by which convolutions run on Cuda, and their names. Apart from what runs them, so that a machine
-// without a GPU can ask which plans they have.
+// The graphs of cuDNN by which convolutions run on Cuda, and their names. Apart from what runs them, so that
+// a machine without a GPU can ask which plans they have.
 #pragma once
 
 #include "kfer/device/cudnn/graph.hpp"
-#include "kfer/ops/conv2d/conv2d.hpp"
+#include "kfer/ops/conv2d/conv2d_cudnn_pattern.hpp"
 
 namespace kfer::detail {
-
-/// A convolution pass and what is fused to it, in the order of its members.
-struct ConvPattern {
-  enum class Pass { none, forward, backward_data, backward_weights };
-
-  bool normalize_input = false;  ///< x is first turned into relu(x * input_scale + input_bias), a batch norm's result
-  Pass pass = Pass::forward;     ///< none: what follows works on `sums`, an earlier convolution's result
-  bool scale = false;            ///< times one float a channel
-  bool bias = false;             ///< plus one number a channel: float behind a scale, else of the tensors' type
-  bool residual = false;         ///< plus a tensor
-  bool relu = false;             ///< forward: max(0, .); backward_data: the gradient through the ReLU that gave `mask`
-  bool statistics = false;       ///< besides y, the sum and the sum of squares of each of its channels, in float
-
-  bool has_epilogue() const { return scale || bias || residual || relu || statistics; }
-};
-
-/// "forward+bias+relu"
-inline std::string to_string(const ConvPattern& p) {
-  static constexpr std::array passes{"epilogue", "forward", "backward_data", "backward_weights"};
-  return text(p.normalize_input ? "scale+bias+relu->" : "", passes[static_cast<std::size_t>(p.pass)],
-              p.scale ? "+scale" : "", p.bias ? "+bias" : "", p.residual ? "+residual" : "", p.relu ? "+relu" : "",
-              p.statistics ? "+statistics" : "");
-}
 
 /// The tensors of such a graph.
 struct ConvOperand {
@@ -51,29 +28,13 @@ struct ConvOperand {
   };
 };
 
-/// Everything on which the graph of a convolution depends, in one line: "forward+bias float32 x 64,3,64,64 w ...".
-inline std::string conv_key(const ConvPattern& pattern, const Conv2dShape& s, std::string_view type) {
-  std::string out = text(to_string(pattern), ' ', type);
-  const auto numbers = [&](const char* name, std::initializer_list<std::int64_t> values) {
-    out += text(' ', name);
-    char before = ' ';
-    for (const auto value : values) out += text(std::exchange(before, ','), value);
-  };
-  numbers("x", {s.batch, s.in_channels, s.height, s.width});
-  numbers("w", {s.out_channels, s.in_channels / s.groups, s.kernel_height, s.kernel_width});
-  numbers("y", {s.out_height, s.out_width});
-  numbers("stride", {s.stride.height, s.stride.width});
-  numbers("padding", {s.padding.height, s.padding.width});
-  numbers("dilation", {s.dilation.height, s.dilation.width});
-  return out;
-}
-
 /// The graph of a pattern for tensors of `type` (sums are float). Tensors lie channels-last.
 inline cudnn::Graph conv_graph(const ConvPattern& pattern, const Conv2dShape& s, cudnnDataType_t type) {
   using Pass = ConvPattern::Pass;
   using Extents = cudnn::Graph::Extents;
   cudnn::Graph g;
-  const Extents in{s.batch, s.in_channels, s.height, s.width}, out{s.batch, s.out_channels, s.out_height, s.out_width},
+  const Extents in{s.batch, s.in_channels, s.height, s.width},
+      out{s.batch, s.out_channels, s.out_height, s.out_width},
       filter{s.out_channels, s.in_channels / s.groups, s.kernel_height, s.kernel_width};
   const cudnn::Window window{{s.padding.height, s.padding.width},
                              {s.stride.height, s.stride.width},
@@ -83,16 +44,18 @@ inline cudnn::Graph conv_graph(const ConvPattern& pattern, const Conv2dShape& s,
     const auto x = g.tensor(ConvOperand::x, in, type);
     if (!pattern.normalize_input) return x;
     const auto scaled = g.intermediate(in), shifted = g.intermediate(in), result = g.intermediate(in, type);
-    g.pointwise(CUDNN_POINTWISE_MUL, x, g.per_channel(ConvOperand::input_scale, s.in_channels, CUDNN_DATA_FLOAT), scaled);
-    g.pointwise(CUDNN_POINTWISE_ADD, scaled, g.per_channel(ConvOperand::input_bias, s.in_channels, CUDNN_DATA_FLOAT),
-                shifted);
+    g.pointwise(CUDNN_POINTWISE_MUL, x,
+                g.per_channel(ConvOperand::input_scale, s.in_channels, CUDNN_DATA_FLOAT), scaled);
+    g.pointwise(CUDNN_POINTWISE_ADD, scaled,
+                g.per_channel(ConvOperand::input_bias, s.in_channels, CUDNN_DATA_FLOAT), shifted);
     g.pointwise(CUDNN_POINTWISE_RELU_FWD, shifted, result);
     return result;
   };
 
   if (pattern.pass == Pass::backward_weights) {
     const auto x = normalized();
-    g.conv_backward_weights(g.tensor(ConvOperand::dy, out, type), x, g.tensor(ConvOperand::dw, filter, type), window);
+    g.conv_backward_weights(g.tensor(ConvOperand::dy, out, type), x, g.tensor(ConvOperand::dw, filter, type),
+                            window);
     return g;
   }
   if (pattern.pass == Pass::backward_data) {

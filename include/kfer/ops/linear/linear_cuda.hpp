@@ -11,11 +11,9 @@
 namespace kfer {
 namespace detail {
 
-/// The layer's three products, here by the kernels of kernels/gemm; float and bfloat16 on Cuda have
-/// specialisations of their own (linear_cublaslt.hpp). No size of these is zero except perhaps the one that
-/// is summed over.
+/// The layer's three products by the kernels of kernels/gemm. No result is empty; a sum may be.
 template <FloatingElement T, Gpu D>
-struct LinearProducts {
+struct LinearByKernels {
   using Tn = Tensor<T, D>;
   using E = kernel_t<T>;
 
@@ -73,6 +71,10 @@ struct LinearProducts {
                          D::stream());
   }
 };
+
+/// Who computes the products: the kernels, except for float and bfloat16 on Cuda (linear_cublaslt.hpp).
+template <FloatingElement T, Gpu D>
+struct LinearProducts : LinearByKernels<T, D> {};
 
 }  // namespace detail
 

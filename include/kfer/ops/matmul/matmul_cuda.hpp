@@ -6,10 +6,6 @@
 #include "kfer/ops/matmul/matmul.hpp"
 #include "kfer/tensor/relayout_cuda.hpp"
 
-#if defined(__CUDACC__)
-#include "kfer/ops/matmul/matmul_cublaslt.hpp"
-#endif
-
 namespace kfer {
 
 /// By the kernels of kernels/gemm; float and bfloat16 on Cuda have a specialisation of their own.
@@ -36,3 +32,7 @@ struct matmul_impl<T, D> {
 };
 
 }  // namespace kfer
+
+#if defined(__CUDACC__)
+#include "kfer/ops/matmul/matmul_cublaslt.hpp"
+#endif
