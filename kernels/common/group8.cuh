@@ -51,4 +51,31 @@ __device__ inline void store8(T* p, const Group8<T>& g, long long count, bool ve
   }
 }
 
+/// The channels, of a fastest dimension of `channels`, that the groups of a thread begin at: divided out
+/// once, then each time a constant step further.
+struct ChannelWalk {
+  long long first, step, channels;
+  __device__ ChannelWalk(long long group, long long stride, long long channels)
+      : first(8 * group % channels), step(8 * stride % channels), channels(channels) {}
+  __device__ void next() {
+    first += step;
+    if (first >= channels) first -= channels;
+  }
+};
+
+/// The numbers of a group's eight channels. `vectors`: channels are a multiple of 8 and p is aligned to 16
+/// bytes.
+template <class T>
+__device__ inline Group8<T> load_channels8(const T* p, const ChannelWalk& channel, bool vectors) {
+  if (vectors) return load8(p + channel.first, 8, true);
+  Group8<T> g = {};
+  long long c = channel.first;
+#pragma unroll
+  for (int j = 0; j < 8; ++j) {
+    g[j] = p[c];
+    if (++c == channel.channels) c = 0;
+  }
+  return g;
+}
+
 KFER_KERNELS_END

@@ -17,35 +17,6 @@
 
 KFER_KERNELS_BEGIN
 
-namespace detail {
-
-/// The channels of the groups that a thread walks over: `first`, then each time `step` further, modulo
-/// `channels`.
-struct ChannelWalk {
-  long long first, step, channels;
-  __device__ ChannelWalk(long long group, long long stride, long long channels)
-      : first(8 * group % channels), step(8 * stride % channels), channels(channels) {}
-  __device__ void next() {
-    first += step;
-    if (first >= channels) first -= channels;
-  }
-};
-
-template <class T>
-__device__ inline Group8<T> load_bias8(const T* bias, const ChannelWalk& channel, bool vectors) {
-  if (vectors) return load8(bias + channel.first, 8, true);
-  Group8<T> g = {};
-  long long c = channel.first;
-#pragma unroll
-  for (int j = 0; j < 8; ++j) {
-    g[j] = bias[c];
-    if (++c == channel.channels) c = 0;
-  }
-  return g;
-}
-
-}  // namespace detail
-
 template <class T, class Act, bool Drop>
 __global__ void __launch_bounds__(256)
     dropout_vectorised_kernel(const T* x, const T* bias, T* y, long long n, long long channels, Dropout mask,
@@ -53,12 +24,12 @@ __global__ void __launch_bounds__(256)
   using A = accum_t<T>;
   const long long groups = div_up(n, 8), stride = static_cast<long long>(gridDim.x) * blockDim.x;
   long long g = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
-  detail::ChannelWalk channel(bias ? g : 0, bias ? stride : 0, channels);
+  ChannelWalk channel(bias ? g : 0, bias ? stride : 0, channels);
   for (; g < groups; g += stride, channel.next()) {
     const long long count = n - 8 * g;
     Group8<T> v = load8(x + 8 * g, count, vectors);
     Group8<T> b = {};
-    if (bias) b = detail::load_bias8(bias, channel, bias_vectors);
+    if (bias) b = load_channels8(bias, channel, bias_vectors);
     const unsigned keep = Drop ? mask.keeps8(static_cast<unsigned long long>(g)) : 0xFF;
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
@@ -76,12 +47,12 @@ __global__ void __launch_bounds__(256)
   using A = accum_t<T>;
   const long long groups = div_up(n, 8), stride = static_cast<long long>(gridDim.x) * blockDim.x;
   long long g = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
-  detail::ChannelWalk channel(bias ? g : 0, bias ? stride : 0, channels);
+  ChannelWalk channel(bias ? g : 0, bias ? stride : 0, channels);
   for (; g < groups; g += stride, channel.next()) {
     const long long count = n - 8 * g;
     Group8<T> d = load8(dy + 8 * g, count, vectors), v = {}, b = {};
     if (x) v = load8(x + 8 * g, count, vectors);
-    if (x && bias) b = detail::load_bias8(bias, channel, bias_vectors);
+    if (x && bias) b = load_channels8(bias, channel, bias_vectors);
     const unsigned keep = Drop ? mask.keeps8(static_cast<unsigned long long>(g)) : 0xFF;
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
