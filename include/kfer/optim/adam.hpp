@@ -29,7 +29,8 @@ struct AdamCoefficients {
   bool amsgrad;  ///< v in the formula is the largest v so far: moment 2
 };
 
-/// run(pieces, coefficients): moments 0 = m, 1 = v, 2 = largest v. One specialisation a device.
+/// `piece_size`, and run(pieces, coefficients): moments 0 = m, 1 = v, 2 = largest v. One specialisation a
+/// device.
 template <FloatingElement T, class D>
 struct adam_impl;
 
@@ -57,7 +58,7 @@ class Adam {
   /// clip.hpp). Throws ValueError if no parameter has one, or for a rate that is negative or not a number.
   void step(double grad_scale = 1) {
     require(lr >= 0, "Adam: the learning rate must not be negative, got ", lr);
-    const auto pieces = list_.pieces();
+    const auto pieces = list_.pieces(adam_impl<T, D>::piece_size);
     ++steps_;
     const double t = static_cast<double>(steps_);
     const double correction1 = 1 - std::pow(options_.beta1, t);

@@ -23,7 +23,8 @@ struct SgdCoefficients {
   bool nesterov;
 };
 
-/// run(pieces, coefficients): moment 0 = u, if there is momentum. One specialisation a device.
+/// `piece_size`, and run(pieces, coefficients): moment 0 = u, if there is momentum. One specialisation a
+/// device.
 template <FloatingElement T, class D>
 struct sgd_impl;
 
@@ -50,7 +51,7 @@ class Sgd {
   /// Moves every parameter that has a gradient, as Adam's does.
   void step(double grad_scale = 1) {
     require(lr >= 0, "Sgd: the learning rate must not be negative, got ", lr);
-    const auto pieces = list_.pieces();
+    const auto pieces = list_.pieces(sgd_impl<T, D>::piece_size);
     sgd_impl<T, D>::run(pieces.items, {.grad_scale = grad_scale,
                                        .l2 = options_.weight_decay,
                                        .momentum = options_.momentum,
