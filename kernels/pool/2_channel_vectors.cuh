@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(256)
 }
 
 template <class T, int N, class Index>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 2)
     avg_pool_channels_backward(const T* __restrict__ dy, T* __restrict__ dx, PoolWindows<Index> s,
                                bool count_padding, Index items) {
   using A = accum_t<T>;

@@ -14,7 +14,7 @@ KFER_KERNELS_BEGIN
 
 /// Windows of K x K cells at any stride and padding.
 template <int K, class T, int N, class Cell, class Index>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 2)
     max_pool_known(const T* __restrict__ x, T* __restrict__ y, Cell* __restrict__ cells, PoolWindows<Index> s,
                    Index items) {
   using A = accum_t<T>;
