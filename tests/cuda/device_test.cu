@@ -70,7 +70,7 @@ std::vector<Word> counted(std::size_t n, Word factor = 1, Word shift = 0) {
   return out;
 }
 
-constexpr int late = 200000;  ///< rounds that keep the device busy for about a millisecond
+constexpr int late = 200000;  ///< rounds that keep the device busy for some milliseconds
 constexpr std::size_t MiB = std::size_t{1} << 20;
 
 std::size_t free_on_device() {
