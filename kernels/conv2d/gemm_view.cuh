@@ -82,6 +82,7 @@ struct PatchRows {
   __host__ __device__ Row row(int m) const { return patches.pixel(m); }
   __host__ __device__ Depth depth(int k) const { return patches.column(k); }
   __host__ __device__ const T* at(const Row& r, const Depth& d) const { return patches.at(r, d); }
+  __host__ __device__ const T* base() const { return patches.data; }
   __host__ __device__ void to_group(int g) { patches.to_group(g); }
 };
 
@@ -96,6 +97,7 @@ struct PatchColumns {
   __host__ __device__ Row row(int n) const { return patches.column(n); }
   __host__ __device__ Depth depth(int k) const { return patches.pixel(k); }
   __host__ __device__ const T* at(const Row& r, const Depth& d) const { return patches.at(d, r); }
+  __host__ __device__ const T* base() const { return patches.data; }
   __host__ __device__ void to_group(int g) { patches.to_group(g); }
 };
 
@@ -113,6 +115,7 @@ struct Matrix {
   __host__ __device__ const T* at(int r, int k) const {
     return data + (AlongDepth ? r * stride + k : k * stride + r);
   }
+  __host__ __device__ const T* base() const { return data; }
   __host__ __device__ void to_group(int g) { data += g * group_step; }
 };
 
@@ -127,14 +130,14 @@ struct TapWeights {
   long long group_step;
   Divisor out_channels, tap_columns;
   using Row = int;
-  using Depth = long long;
+  using Depth = int;  // an offset into the weights
   __host__ __device__ Row row(int c) const { return c; }
   __host__ __device__ Depth depth(int k) const {
     const int tap = out_channels.divide(k), u = tap_columns.divide(tap);
-    return static_cast<long long>(k - tap * out_channels.value) * filter + u * tap_row +
-           (tap - u * tap_columns.value) * tap_column;
+    return (k - tap * out_channels.value) * filter + u * tap_row + (tap - u * tap_columns.value) * tap_column;
   }
-  __host__ __device__ const T* at(int c, long long d) const { return data + d + c; }
+  __host__ __device__ const T* at(int c, int d) const { return data + (d + c); }
+  __host__ __device__ const T* base() const { return data; }
   __host__ __device__ void to_group(int g) { data += g * group_step; }
 };
 

@@ -5,11 +5,9 @@
 //
 // What a graph reads and writes stays where it was while it was captured:
 // - Memory allocated meanwhile comes from a pool of the graph. The pool lives until the graph and the last
-// tensor in it
-//   are gone; nothing else gets memory from it.
+//   tensor in it are gone; nothing else gets memory from it.
 // - Memory allocated before and freed meanwhile is kept by the graph, which may read it. Drop what a step
-// makes anew
-//   (gradients) before the capture, or it is there twice.
+//   makes anew (gradients) before the capture, or it is there twice.
 // - Tensors that a graph reads and does not own (parameters, static inputs) are the caller's to keep.
 //
 // Values that change between replays go through ReplayedValue (device/replayed.hpp) and the random shift.
@@ -18,7 +16,7 @@
 #include <array>
 
 #include "kfer/device/captured_graph.hpp"
-#include "kfer/device/cuda.hpp"
+#include "kfer/device/cuda/device.hpp"
 
 namespace kfer {
 
