@@ -12,8 +12,8 @@ Tensor<std::int64_t, D> labels_of(std::int64_t n, std::int64_t classes) {
   for (std::int64_t i = 0; i < n; ++i) out.push_back((i * 7 + 3) % classes);
   return Tensor<std::int64_t, D>({n}, std::span<const std::int64_t>(out));
 }
-/// The element type and the device of the variables that a generic test was called with: a test of device D also runs
-/// its definition, in double, on the Cpu.
+/// The element type and the device of the variables that a generic test was called with: a test of device D
+/// also runs its definition, in double, on the Cpu.
 template <class V>
 using element = typename std::decay_t<V>::value_type::value_type;
 template <class V>
@@ -33,7 +33,8 @@ TEST_CASE_TEMPLATE("softmax_cross_entropy: float agrees with double, and both wi
         for (const bool weighted : {false, true}) {
           const auto f = [&](const auto& v) {
             using V = decltype(v);
-            CrossEntropyOptions<element<V>, device<V>> o{.label_smoothing = smoothing, .reduction = reduction};
+            CrossEntropyOptions<element<V>, device<V>> o{.label_smoothing = smoothing,
+                                                         .reduction = reduction};
             if (weighted) o.class_weights = like(v, numbers({shape[1]}, 2, 0.5, 2));
             return softmax_cross_entropy(v[0], labels_of<device<V>>(shape[0], shape[1]), o);
           };
@@ -78,7 +79,8 @@ TEST_CASE_TEMPLATE("softmax_cross_entropy refuses labels that are no class", D, 
                   ShapeError);
 }
 
-TEST_CASE_TEMPLATE("bce_with_logits: float agrees with double, and both with finite differences", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("bce_with_logits: float agrees with double, and both with finite differences", D,
+                   test::TestDevice) {
   for (const Shape& shape : {Shape{4, 24}, {7, 5}, {1, 1}, {2, 16, 9, 11}, {3, 3, 40, 41}, {9}})
     for (const bool weighted : {false, true}) {
       const auto f = [&](const auto& v) {
@@ -91,7 +93,8 @@ TEST_CASE_TEMPLATE("bce_with_logits: float agrees with double, and both with fin
     }
 }
 
-TEST_CASE_TEMPLATE("bce_with_logits is exact for extreme logits and refuses other targets", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("bce_with_logits is exact for extreme logits and refuses other targets", D,
+                   test::TestDevice) {
   const auto loss = [](float x, float t) {
     return bce_with_logits(Variable<float, D>(Tensor<float, D>({1}, {x})), Tensor<float, D>({1}, {t})).item();
   };
@@ -115,9 +118,7 @@ TEST_CASE_TEMPLATE("bce_with_logits is exact for extreme logits and refuses othe
 
 TEST_CASE_TEMPLATE("mse_loss", D, test::TestDevice) {
   for (const Shape& shape : {Shape{3, 5}, {2, 16, 9, 11}, {1}, {5000}}) {
-    const auto f = [&](const auto& v) {
-      return mse_loss(v[0], like(v, numbers(shape, 3)));
-    };
+    const auto f = [&](const auto& v) { return mse_loss(v[0], like(v, numbers(shape, 3))); };
     test::check_layouts<D>(f, {numbers(shape, 1)});
     if (shape.numel() < 60) gradcheck<D>(f, {numbers(shape, 1)});
   }

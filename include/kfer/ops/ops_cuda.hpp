@@ -13,3 +13,5 @@
 #include "kfer/ops/elementwise/binary_cuda.hpp"
 #include "kfer/ops/elementwise/unary_cuda.hpp"
 #include "kfer/ops/reduce/reduce_cuda.hpp"
+#include "kfer/ops/shape/shape_cuda.hpp"
+#include "kfer/ops/pool/pool_cuda.hpp"
