@@ -4,3 +4,4 @@
 #include "kfer/ops/batch_norm/batch_norm_cuda.hpp"
 #include "kfer/ops/elementwise/accumulate_cuda.hpp"
 #include "kfer/ops/pool/pool_cuda.hpp"
+#include "kfer/ops/upsample/upsample_cuda.hpp"
