@@ -16,3 +16,5 @@
 #include "kfer/ops/shape/shape_cuda.hpp"
 #include "kfer/ops/pool/pool_cuda.hpp"
 #include "kfer/ops/softmax/softmax_cuda.hpp"
+#include "kfer/ops/temporal_shift/temporal_shift_cuda.hpp"
+#include "kfer/ops/upsample/upsample_cuda.hpp"
