@@ -1,4 +1,5 @@
-// The harness of the kernel benchmarks: check first, then time, then say what share of the hardware's limit that is.
+// The harness of the kernel benchmarks: check first, then time, then say what share of the hardware's limit
+// that is.
 //
 //   int main(int argc, char** argv) {
 //     bench::Suite suite("softmax", argc, argv);
@@ -11,13 +12,14 @@
 //     return suite.finish();
 //   }
 //
-// A variant's outputs are poisoned with NaNs before it runs, and compared with the reference afterwards; a NaN or a
-// difference fails the program and no time is printed. Then it is timed with events: each run by itself after the L2
-// cache was flushed, as often as fits half a second, and the median is printed with GB/s or TFLOP/s, and its share of
-// the ceiling that is measured in the same process: a copy of 1 GiB for what moves bytes, cuBLASLt's largest bf16
-// product for what multiplies.
+// A variant's outputs are poisoned with NaNs before it runs, and compared with the reference afterwards; a
+// NaN or a difference fails the program and no time is printed. Then it is timed with events: each run by
+// itself after the L2 cache was flushed, as often as fits half a second, and the median is printed with GB/s
+// or TFLOP/s, and its share of the ceiling that is measured in the same process: a copy of 1 GiB for what
+// moves bytes, cuBLASLt's largest bf16 product for what multiplies.
 //
-// Compiled by a host compiler, the same program runs its checks on the host SIMT executor, at the small sizes of
+// Compiled by a host compiler, the same program runs its checks on the host SIMT executor, at the small sizes
+// of
 // `--small`, and prints no times: so that a benchmark cannot rot on machines without a GPU.
 #pragma once
 
@@ -85,10 +87,16 @@ class Array {
     data_.reset(static_cast<T*>(p), [](T* q) { std::free(q); });
 #endif
   }
-  explicit Array(const std::vector<T>& values) : Array(values.size()) { assign(values); }
+  explicit Array(const std::vector<T>& values) : Array(values.size()) {
+    assign(values);
+  }
 
-  T* data() const { return data_.get(); }
-  std::size_t size() const { return n_; }
+  T* data() const {
+    return data_.get();
+  }
+  std::size_t size() const {
+    return n_;
+  }
   void assign(const std::vector<T>& values) {
 #if defined(__CUDACC__)
     check(cudaMemcpyAsync(data(), values.data(), n_ * sizeof(T), cudaMemcpyHostToDevice, stream()), "copy");
@@ -207,7 +215,8 @@ class Case {
   std::function<void()> restore_;
 };
 
-/// A program's table. Flags: --small (sizes for the host executor; always on there), --filter TEXT (cases and variants),
+/// A program's table. Flags: --small (sizes for the host executor; always on there), --filter TEXT (cases and
+/// variants),
 /// --csv FILE (appends), --seconds S a variant.
 class Suite {
  public:
@@ -249,15 +258,23 @@ class Suite {
   }
 
   /// Whether to take sizes that the host executor can walk through.
-  bool small() const { return small_; }
+  bool small() const {
+    return small_;
+  }
   Case make_case(const std::string& name, Work work) {
     std::printf("\n%s\n", name.c_str());
     return {*this, name, work};
   }
   /// What products are judged by, FLOP/s: measured by the program with its library's largest product.
-  void set_flop_ceiling(double flops) { flop_ceiling_ = flops; }
-  double flop_ceiling() const { return flop_ceiling_; }
-  double copy_ceiling() const { return copy_ceiling_; }
+  void set_flop_ceiling(double flops) {
+    flop_ceiling_ = flops;
+  }
+  double flop_ceiling() const {
+    return flop_ceiling_;
+  }
+  double copy_ceiling() const {
+    return copy_ceiling_;
+  }
 
   /// The exit status: 1 if a variant gave a wrong result, or if nothing matched the filter.
   int finish() const {
@@ -294,7 +311,8 @@ class Suite {
   }
 
   bool wants(const std::string& name, const std::string& variant) const {
-    return filter_.empty() || name.find(filter_) != std::string::npos || variant.find(filter_) != std::string::npos;
+    return filter_.empty() || name.find(filter_) != std::string::npos ||
+           variant.find(filter_) != std::string::npos;
   }
   void failed(const std::string& variant, const std::string& why) {
     std::printf("  %-28s WRONG: %s\n", variant.c_str(), why.c_str());
@@ -320,7 +338,8 @@ class Suite {
     if (std::fseek(file, 0, SEEK_END), std::ftell(file) == 0)
       std::fprintf(file, "device,suite,case,variant,seconds,bytes,flops,copy_ceiling,flop_ceiling\n");
     std::fprintf(file, "\"%s\",%s,\"%s\",\"%s\",%.9g,%.9g,%.9g,%.9g,%.9g\n", device_.c_str(), name_.c_str(),
-                 name.c_str(), variant.c_str(), seconds, work.bytes, work.flops, copy_ceiling_, flop_ceiling_);
+                 name.c_str(), variant.c_str(), seconds, work.bytes, work.flops, copy_ceiling_,
+                 flop_ceiling_);
     if (std::fclose(file)) throw std::runtime_error("cannot append to '" + csv_ + "'");
   }
 
@@ -371,7 +390,8 @@ namespace detail {
 template <class = void>
 __global__ void copy_kernel(const float4* __restrict__ x, float4* __restrict__ y, long long n) {
   const long long stride = static_cast<long long>(gridDim.x) * blockDim.x;
-  for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) y[i] = x[i];
+  for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride)
+    y[i] = x[i];
 }
 }  // namespace detail
 
@@ -388,7 +408,8 @@ inline double Suite::measure_copy() {
       {});
   const double runtime = time(
       [&] {
-        check(cudaMemcpyAsync(y.data(), x.data(), n * 16, cudaMemcpyDeviceToDevice, stream()), "cudaMemcpyAsync");
+        check(cudaMemcpyAsync(y.data(), x.data(), n * 16, cudaMemcpyDeviceToDevice, stream()),
+              "cudaMemcpyAsync");
       },
       {});
   return 2.0 * static_cast<double>(n) * 16 / std::min(kernel, runtime);

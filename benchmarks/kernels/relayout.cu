@@ -24,7 +24,8 @@ void nchw_to_nhwc(bench::Suite& suite, const char* type, long long n, long long 
   std::vector<double> exact(size);
   for (long long i = 0; i < n; ++i)
     for (long long j = 0; j < c; ++j)
-      for (long long p = 0; p < h * w; ++p) exact[(i * h * w + p) * c + j] = bench::number(values[(i * c + j) * h * w + p]);
+      for (long long p = 0; p < h * w; ++p)
+        exact[(i * h * w + p) * c + j] = bench::number(values[(i * c + j) * h * w + p]);
   const bench::Array<T> x(values), y(size);
   const auto from = order(shape, {0, 1, 2, 3}), to = order(shape, {0, 2, 3, 1});
   const k::Extents extents{{n, c, h, w, 1, 1, 1, 1}};
@@ -33,8 +34,8 @@ void nchw_to_nhwc(bench::Suite& suite, const char* type, long long n, long long 
   auto bench_case = suite.make_case(name, {.bytes = 2.0 * static_cast<double>(size) * sizeof(T)});
   bench_case.expect(y, exact, 0);
   bench_case.variant("1_naive", [&] {
-    kfer::launch(k::relayout_naive<T>, dim3(k::grid_blocks(size, 256)), dim3(256), 0, bench::stream(), x.data(), from,
-                 y.data(), to, extents, size);
+    kfer::launch(k::relayout_naive<T>, dim3(k::grid_blocks(size, 256)), dim3(256), 0, bench::stream(),
+                 x.data(), from, y.data(), to, extents, size);
   });
   bench_case.variant("shipped", [&] { k::relayout(x.data(), from, y.data(), to, extents, bench::stream()); });
 }

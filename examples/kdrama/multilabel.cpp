@@ -1,12 +1,19 @@
-#include "kdrama/multilabel_experiment.hpp"
+// What of the multi-label experiment is the same on every device.
+#include "kdrama/multilabel.hpp"
+
 #include "kfer/device/with_device.hpp"
 
 namespace kdrama {
+
+using namespace kfer;
 
 void MultilabelOptions::add_to(Flags& flags) {
   flags.add("data-path", data_path, "directory with tfrecords/ and label/")
       .add("model", model, "what to train", {.choices = {"autoencoder", "conv_net", "resnet50"}})
       .add("device", device, "cpu or cuda")
+      .add("amp", amp, "cuda: activations in bfloat16, parameters in float")
+      .add("strict-fp32", strict_fp32, "cuda: no TensorFloat-32 in products of float")
+      .add("eager", eager, "cuda: launch every kernel of a step instead of replaying a captured graph")
       .add("batch-size,b", batch_size, "images a step; the last partial batch is dropped", {.min = 1})
       .add("epochs", epochs, "at most", {.min = 0})
       .add("patience", patience, "epochs without a better val_loss before training stops; 0: never",

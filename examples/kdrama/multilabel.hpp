@@ -17,6 +17,9 @@ struct MultilabelOptions {
   std::string data_path;
   std::string model = "conv_net";
   std::string device = "cpu";
+  bool amp = false;          ///< activations in bfloat16, parameters in float; on a GPU
+  bool strict_fp32 = false;  ///< no TensorFloat-32 in float products; on a GPU
+  bool eager = false;        ///< no captured graphs; on a GPU
   std::int64_t batch_size = 64;
   std::int64_t epochs = 1000;
   std::int64_t patience = 10;

@@ -1,4 +1,4 @@
-// The experiment itself, for any device: multilabel.cpp has it for the Cpu, multilabel_cuda.cu for Cuda.
+// The experiment itself, for any device: multilabel_cpu.cpp has it for the Cpu, multilabel_cuda.cu for Cuda.
 #pragma once
 
 #include <chrono>
@@ -34,9 +34,14 @@ class Part {
 };
 using PartLoader = data::Loader<Part>;
 
-template <class D, class Source>
-Tensor<float, D> images_of(const data::Batch& batch, const Source& data) {
-  return {{batch.size, 3, data.image_height(), data.image_width()}, std::span<const float>(batch.images)};
+template <class T, class D, class Source>
+Tensor<T, D> images_of(const data::Batch& batch, const Source& data) {
+  const Tensor<float, D> images({batch.size, 3, data.image_height(), data.image_width()},
+                                std::span<const float>(batch.images));
+  if constexpr (std::is_same_v<T, float>)
+    return images;
+  else
+    return cast<T>(images);
 }
 template <class D>
 Tensor<float, D> labels_of(const data::Batch& batch) {
@@ -50,7 +55,7 @@ struct Evaluation {
 };
 
 /// Mean loss and sigmoid outputs of all images of `data`, in order.
-template <class D, class Model, class Source>
+template <class T, class D, class Model, class Source>
 Evaluation evaluate(Model& model, const Source& data, data::Loader<Source>& loader, std::int64_t epoch) {
   NoGrad no_grad;
   set_training(model, false);
@@ -58,7 +63,7 @@ Evaluation evaluate(Model& model, const Source& data, data::Loader<Source>& load
   loader.seek(epoch, 0);
   for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
     const auto& batch = loader.next();
-    const auto logits = model(Variable<float, D>(images_of<D>(batch, data)));
+    const auto logits = cast<float>(model(Variable<T, D>(images_of<T, D>(batch, data))));
     out.loss += bce_with_logits(logits, labels_of<D>(batch)).item() * static_cast<double>(batch.size);
     const auto p = sigmoid(logits).value().to_vector();
     out.probabilities.insert(out.probabilities.end(), p.begin(), p.end());
@@ -90,8 +95,8 @@ inline Scores baseline_scores(const Dataset& train, const Dataset& test) {
   return scores;
 }
 
-/// One experiment on one device.
-template <class D>
+/// One experiment on one device, with activations of type T (and float parameters: --amp is bfloat16).
+template <class T, class D>
 class Experiment {
  public:
   Experiment(const MultilabelOptions& options, const io::Json& arguments, const std::string& resume_command)
@@ -107,15 +112,15 @@ class Experiment {
     RandomStream random{.seed = options_.seed, .stream = 0};
     const std::int64_t classes = train_.classes();
     if (options_.model == "conv_net") {
-      models::ConvNet<float, D> model(classes, random, {.kernel = options_.kernel});
+      models::ConvNet<T, D> model(classes, random, {.kernel = options_.kernel});
       return train_and_test(model);
     }
     if (options_.model == "autoencoder") {
-      models::AutoencoderClassifier<float, D> model(classes, random);
+      models::AutoencoderClassifier<T, D> model(classes, random);
       if (!options_.test_only && !pretrain(model.autoencoder)) return interrupted();
       return train_and_test(model);
     }
-    models::ResNet50Classifier<float, D> model(classes, random);
+    models::ResNet50Classifier<T, D> model(classes, random);
     if (!options_.weights.empty())
       load_weights(model.backbone, options_.weights);
     else if (!options_.test_only)
@@ -157,12 +162,13 @@ class Experiment {
     o.overwrite = options_.overwrite;
     o.arguments = arguments_;
     o.resume_command = resume_command_;
+    o.capture = !options_.eager;
     return o;
   }
 
   /// Reconstruction of the training images, the last tenth of them held out, as published: the weights of the
   /// last epoch count. False if interrupted.
-  bool pretrain(models::Autoencoder<float, D>& model) {
+  bool pretrain(models::Autoencoder<T, D>& model) {
     if (!options_.autoencoder.empty()) {
       load_weights(model, options_.autoencoder);
       return true;
@@ -174,10 +180,13 @@ class Experiment {
     if (held_out.size()) held_out_loader.emplace(held_out, loading(false));
     Adam<float, D> optimizer(named_parameters(model),
                              {.lr = options_.pretrain_lr, .epsilon = options_.epsilon, .epsilon_hat = true});
-    const auto loss = [&](const data::Batch& batch) {
-      const auto images = images_of<D>(batch, fit);
-      return bce_with_logits(model.logits(Variable<float, D>(images)), images);
-    };
+    const StagedLoss loss{[&](const data::Batch& batch) {
+                            return std::tuple(images_of<T, D>(batch, fit), images_of<float, D>(batch, fit));
+                          },
+                          [&](const Tensor<T, D>& images, const Tensor<float, D>& targets) {
+                            return bce_with_logits(cast<float>(model.logits(Variable<T, D>(images))),
+                                                   targets);
+                          }};
     TrainerOptions o = training(options_.directory() + "/pretrain", options_.pretrain_epochs);
     o.early_stopping = {.monitor = "epoch", .maximize = true};  // the last epoch is the one to keep
     if (o.resume && !std::ifstream(o.directory + "/state.safetensors")) o.resume = false;
@@ -217,7 +226,7 @@ class Experiment {
     else if (!train(model, result))
       return result;
     Loader loader(test_, loading(false));
-    result.scores = scores_of(evaluate<D>(model, test_, loader, 0), test_.classes());
+    result.scores = scores_of(evaluate<T, D>(model, test_, loader, 0), test_.classes());
     result.baseline = baseline_scores(train_, test_);
     return result;
   }
@@ -240,11 +249,14 @@ class Experiment {
     std::int64_t evaluations = 0;
     result.training = trainer.fit(
         loader,
-        [&](const data::Batch& batch) {
-          return bce_with_logits(model(Variable<float, D>(images_of<D>(batch, used_))), labels_of<D>(batch));
-        },
+        StagedLoss{[&](const data::Batch& batch) {
+                     return std::tuple(images_of<T, D>(batch, used_), labels_of<D>(batch));
+                   },
+                   [&](const Tensor<T, D>& images, const Tensor<float, D>& labels) {
+                     return bce_with_logits(cast<float>(model(Variable<T, D>(images))), labels);
+                   }},
         [&] {
-          const auto e = evaluate<D>(model, valid_, valid_loader, evaluations++);
+          const auto e = evaluate<T, D>(model, valid_, valid_loader, evaluations++);
           return Metrics{
               {"val_loss", e.loss},
               {"val_exact_match", metrics::exact_match({e.probabilities, e.labels, valid_.classes()}, 0.5f)}};
@@ -264,7 +276,19 @@ class Experiment {
 template <class D>
 MultilabelResult run_multilabel_on(const MultilabelOptions& options, const io::Json& arguments,
                                    const std::string& resume_command) {
-  return Experiment<D>(options, arguments, resume_command).run();
+  if constexpr (requires { D::math(); }) {
+    D::math().strict_fp32 = options.strict_fp32;
+    std::fprintf(stderr, "%s\n", D::description().c_str());
+  }
+  if (options.amp) {
+    if constexpr (std::is_same_v<D, Cpu>)
+      throw UsageError(
+          "--amp computes in bfloat16 on a GPU; the Cpu computes in float: leave it out, or use --device "
+          "cuda");
+    else
+      return Experiment<bfloat16, D>(options, arguments, resume_command).run();
+  }
+  return Experiment<float, D>(options, arguments, resume_command).run();
 }
 
 }  // namespace kdrama

@@ -1,4 +1,5 @@
-// main() of a test program that needs a GPU: without one, it says so in one line and exits with 77, "skipped".
+// main() of a test program that needs a GPU: without one, it says so in one line and exits with 77,
+// "skipped".
 #pragma once
 
 #define DOCTEST_CONFIG_IMPLEMENT

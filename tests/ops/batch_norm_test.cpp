@@ -8,11 +8,20 @@ using test::numbers;
 namespace {
 
 template <class T, class D>
+Tensor<T, D> on(const Tensor<double, Cpu>& x, const Layout& layout) {
+  return to_device<D>(cast<T>(x).to(layout));
+}
+template <class T, class D>
+Tensor<T, D> on(const Tensor<double, Cpu>& x) {
+  return to_device<D>(cast<T>(x));
+}
+
+template <class T, class D>
 Variable<T, D> run(const std::vector<Variable<T, D>>& v, const BatchNormOptions& options,
                    Tensor<T, D>* mean_after = nullptr, Tensor<T, D>* var_after = nullptr) {
   const std::int64_t channels = v[0].size(1);
   const std::size_t first = v.size() == 4 ? 2 : 1;  // inputs: x, residual if any, gamma, beta
-  Tensor<T, D> mean = cast<T>(numbers({channels}, 21)), var = cast<T>(numbers({channels}, 22, 0.5, 2));
+  auto mean = on<T, D>(numbers({channels}, 21)), var = on<T, D>(numbers({channels}, 22, 0.5, 2));
   const auto y =
       batch_norm(v[0], v[first], v[first + 1], mean, var, options, v.size() == 4 ? &v[1] : nullptr);
   if (mean_after) *mean_after = mean, *var_after = var;
@@ -25,7 +34,8 @@ const Shape shapes[] = {{4, 16, 5, 7},  {3, 17, 3, 3}, {2, 32, 40, 20}, {5, 3, 1
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("batch_norm in float agrees with its definition in every memory order", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("batch_norm in float agrees with its definition in every memory order", D,
+                   test::TestDevice) {
   for (const Shape& shape : shapes)
     for (const bool training : {true, false})
       for (const bool relu : {true, false}) {
@@ -44,22 +54,22 @@ TEST_CASE_TEMPLATE("batch_norm computes only the gradients that are wanted, whoe
   const Shape shape{3, 16, 4, 5};
   const auto x = numbers(shape, 1), r = numbers(shape, 2), gamma = numbers({16}, 3, 0.5, 1.5),
              beta = numbers({16}, 4);
-  const Tensor<float, D> dy = cast<float>(numbers(shape, 5));
+  const auto dy = on<float, D>(numbers(shape, 5));
   for (const Layout& layout : test::layouts_of(shape))
     for (const bool training : {true, false})
       for (int wanted = 1; wanted < 16; ++wanted) {
         CAPTURE(wanted);
-        std::vector<Variable<float, D>> v{Variable<float, D>(cast<float>(x).to(layout), wanted & 1),
-                                          Variable<float, D>(cast<float>(r).to(layout), wanted & 2),
-                                          Variable<float, D>(cast<float>(gamma), wanted & 4),
-                                          Variable<float, D>(cast<float>(beta), wanted & 8)};
+        std::vector<Variable<float, D>> v{Variable<float, D>(on<float, D>(x, layout), wanted & 1),
+                                          Variable<float, D>(on<float, D>(r, layout), wanted & 2),
+                                          Variable<float, D>(on<float, D>(gamma), wanted & 4),
+                                          Variable<float, D>(on<float, D>(beta), wanted & 8)};
         std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x, true), Variable<double, Cpu>(r, true),
                                              Variable<double, Cpu>(gamma, true),
                                              Variable<double, Cpu>(beta, true)};
         const BatchNormOptions o{.training = training, .relu = true};
         const Tensor<float, D> held = dy.to(layout), copy = held;
         backward(run(v, o), held);
-        backward(run(e, o), cast<double>(dy));
+        backward(run(e, o), to_device<Cpu>(cast<double>(dy)));
         CHECK(largest_difference(held, dy) == 0);  // a gradient that others hold is left alone
         for (std::size_t i = 0; i < 4; ++i) {
           REQUIRE(v[i].has_grad() == bool(wanted >> i & 1));
@@ -68,16 +78,17 @@ TEST_CASE_TEMPLATE("batch_norm computes only the gradients that are wanted, whoe
       }
 }
 
-TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased variance", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased variance", D,
+                   test::TestDevice) {
   for (const Shape& shape : {Shape{4, 16, 5, 7}, Shape{9, 3}, Shape{2, 5, 3, 3}})
     for (const Layout& layout : test::layouts_of(shape)) {
       const auto x = numbers(shape, 1, -2, 3);
       const auto gamma = numbers({shape[1]}, 3), beta = numbers({shape[1]}, 4);
       Tensor<float, D> mean, var;
       Tensor<double, Cpu> exact_mean, exact_var;
-      std::vector<Variable<float, D>> v{Variable<float, D>(cast<float>(x).to(layout)),
-                                        Variable<float, D>(cast<float>(gamma)),
-                                        Variable<float, D>(cast<float>(beta))};
+      std::vector<Variable<float, D>> v{Variable<float, D>(on<float, D>(x, layout)),
+                                        Variable<float, D>(on<float, D>(gamma)),
+                                        Variable<float, D>(on<float, D>(beta))};
       std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x), Variable<double, Cpu>(gamma),
                                            Variable<double, Cpu>(beta)};
       run(v, {.momentum = 0.3}, &mean, &var);
@@ -99,7 +110,7 @@ TEST_CASE_TEMPLATE("batch_norm is exact where the mean is large against the devi
   p[0] = 0;  // an outlier in front, where a sum shifted by the first value would break
   for (const Layout& layout : test::layouts_of(shape)) {
     Tensor<float, D> mean = zeros<float, D>({16}), var = zeros<float, D>({16});
-    batch_norm(Variable<float, D>(cast<float>(x).to(layout)), Variable<float, D>(ones<float, D>({16})),
+    batch_norm(Variable<float, D>(on<float, D>(x, layout)), Variable<float, D>(ones<float, D>({16})),
                Variable<float, D>(zeros<float, D>({16})), mean, var, {.momentum = 1});
     Tensor<double, Cpu> exact_mean = zeros<double, Cpu>({16}), exact_var = exact_mean;
     batch_norm(Variable<double, Cpu>(x), Variable<double, Cpu>(ones<double, Cpu>({16})),
@@ -120,6 +131,43 @@ TEST_CASE_TEMPLATE("gradients of batch_norm", D, test::TestDevice) {
         gradcheck<D>(f, {numbers(shape, 1), numbers(shape, 2), gamma, beta});
       }
 }
+
+#if defined(__CUDACC__) || defined(KFER_TEST_SIMT)
+TEST_CASE("batch_norm of bfloat16 keeps parameters and statistics in float") {
+  using D = test::TestDevice;
+  for (const Shape& shape : {Shape{4, 16, 5, 7}, Shape{3, 17, 3, 3}, Shape{40, 24}, Shape{0, 8, 2, 2}})
+    for (const bool training : {true, false})
+      for (const bool relu : {true, false})
+        for (const bool add : {true, false}) {
+          INFO("shape ", to_string(shape), ", training ", training, ", relu ", relu, ", residual ", add);
+          const auto rounded = [](const Tensor<double, Cpu>& t) { return cast<double>(cast<bfloat16>(t)); };
+          const auto x = rounded(numbers(shape, 1, -2, 3)), r = rounded(numbers(shape, 2)),
+                     dy = rounded(numbers(shape, 6));
+          const auto gamma = numbers({shape[1]}, 3, 0.5, 1.5), beta = numbers({shape[1]}, 4);
+          const BatchNormOptions o{.training = training, .relu = relu};
+          const Variable<bfloat16, D> a(on<bfloat16, D>(x), true), b(on<bfloat16, D>(r), true);
+          const Variable<float, D> g(on<float, D>(gamma), true), s(on<float, D>(beta), true);
+          auto mean = on<float, D>(numbers({shape[1]}, 21)),
+               var = on<float, D>(numbers({shape[1]}, 22, 0.5, 2));
+          const Variable<bfloat16, D> y = batch_norm(a, g, s, mean, var, o, add ? &b : nullptr);
+          backward(y, on<bfloat16, D>(dy));
+
+          std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x, true)};
+          if (add) e.emplace_back(r, true);
+          e.emplace_back(gamma, true), e.emplace_back(beta, true);
+          Tensor<double, Cpu> exact_mean, exact_var;
+          const auto exact = run(e, o, &exact_mean, &exact_var);
+          backward(exact, dy);
+          CHECK(largest_difference(y.value(), exact.value()) < 0x1p-8);
+          CHECK(largest_difference(a.grad(), e[0].grad()) < 0x1p-8);
+          if (add) CHECK(largest_difference(b.grad(), e[1].grad()) < 0x1p-8);
+          CHECK(largest_difference(g.grad(), e[e.size() - 2].grad()) < 1e-5);
+          CHECK(largest_difference(s.grad(), e[e.size() - 1].grad()) < 1e-5);
+          CHECK(largest_difference(mean, exact_mean) < 1e-6);
+          CHECK(largest_difference(var, exact_var) < 1e-6);
+        }
+}
+#endif
 
 TEST_CASE_TEMPLATE("batch_norm names what does not fit", D, test::TestDevice) {
   const Variable<float, D> x(ones<float, D>({2, 3, 4, 4})), c(ones<float, D>({3})),

@@ -44,7 +44,7 @@ if(NOT kfer_cuda_off)
   endif()
   include(tools/cmake/kferCudaTarget.cmake)
   if(NOT CMAKE_CUDA_COMPILER)
-    list(PREPEND kfer_cuda_missing "no CUDA compiler found; put nvcc on PATH or set CMAKE_CUDA_COMPILER")
+    list(PREPEND kfer_cuda_missing "no CUDA compiler found: put nvcc on PATH or set CMAKE_CUDA_COMPILER")
   endif()
 endif()
 

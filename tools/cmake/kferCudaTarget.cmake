@@ -38,7 +38,7 @@ function(kfer_import_cuda part wheel header)
   mark_as_advanced(KFER_${part}_INCLUDE_DIR KFER_${part}_LIBRARY)
   if(NOT KFER_${part}_INCLUDE_DIR OR NOT KFER_${part}_LIBRARY)
     list(APPEND kfer_cuda_missing
-         "<${header}> and lib${part} of the CUDA toolkit; let KFER_CUDA_ROOT be where it is installed")
+         "<${header}> and lib${part} of the CUDA toolkit: let KFER_CUDA_ROOT be where it is installed")
     set(kfer_cuda_missing "${kfer_cuda_missing}" PARENT_SCOPE)
   elseif(NOT TARGET kfer::${part})
     add_library(kfer::${part} INTERFACE IMPORTED GLOBAL)
@@ -61,7 +61,7 @@ list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 find_package(CUDNN 9 QUIET)
 list(REMOVE_ITEM CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 if(NOT CUDNN_FOUND)
-  list(APPEND kfer_cuda_missing "cuDNN 9 or newer (cudnn.h and libcudnn); let CUDNN_ROOT be where it is installed")
+  list(APPEND kfer_cuda_missing "cuDNN 9 or newer (cudnn.h and libcudnn): let CUDNN_ROOT be where it is installed")
 endif()
 
 # sm_90a is what wgmma and TMA need; CMake's own CUDA_ARCHITECTURES cannot name it in every version that serves here.

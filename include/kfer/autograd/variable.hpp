@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -142,15 +143,19 @@ class InputGrads {
 
 namespace detail {
 
-/// The node of one recorded operation. `Backward` is that operation's saved values and, as its call operator
-/// (grad of the result by value, InputGrads&), its backward pass.
-template <FloatingElement T, class D, class Backward>
+/// The node of one recorded operation: inputs of one or more types, a list for each. `Backward` is that
+/// operation's saved values and, as its call operator (grad of the result by value, InputGrads&... one for
+/// each list), its backward pass.
+template <FloatingElement T, class D, class Backward, class... Inputs>
 class Recorded final : public GradNode<T, D> {
  public:
-  Recorded(std::vector<Variable<T, D>> inputs, Backward backward) : inputs_(std::move(inputs)) {
+  using Lists = std::tuple<std::vector<Inputs>...>;
+
+  Recorded(Lists inputs, Backward backward) : inputs_(std::move(inputs)) {
     backward_ = std::make_unique<Backward>(std::move(backward));
-    for (const auto& input : inputs_)
+    for_each([this](const auto& input) {
       if (input.node()) this->parents_.push_back(input.node());
+    });
   }
   ~Recorded() override { this->release_graph(); }
 
@@ -158,37 +163,61 @@ class Recorded final : public GradNode<T, D> {
     require(backward_ != nullptr, "backward() ran through this graph before; run the forward pass again");
     const auto backward = std::move(backward_);
     if (this->has_grad_) {
-      InputGrads<T, D> grads(inputs_);
-      this->has_grad_ = false;
-      (*backward)(std::exchange(this->grad_, {}), grads);
+      std::apply(
+          [&](const auto&... lists) {
+            std::tuple grads{InputGrads(lists)...};
+            this->has_grad_ = false;
+            std::apply([&](auto&... each) { (*backward)(std::exchange(this->grad_, {}), each...); }, grads);
+          },
+          inputs_);
     }
-    inputs_.clear();
+    inputs_ = {};
     this->parents_.clear();
   }
 
  private:
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    const auto each = [&](const auto& list) {
+      for (const auto& input : list) visit(input);
+    };
+    std::apply([&](const auto&... lists) { (each(lists), ...); }, inputs_);
+  }
   void release() noexcept override {
-    inputs_.clear();
+    std::apply([](auto&... lists) { (lists.clear(), ...); }, inputs_);
     backward_.reset();
     this->grad_ = {};
   }
 
-  std::vector<Variable<T, D>> inputs_;
+  Lists inputs_;
   std::unique_ptr<Backward> backward_;
 };
 
 }  // namespace detail
 
 /// Makes the result of an operation, and records how to differentiate it if recording is on and an input
-/// requires it.
+/// requires it. The inputs come in one list for each of their types, as where activations are bfloat16 and
+/// parameters float: record(y, std::tuple(std::vector{x}, std::vector{gamma, beta}), backward); `backward`
+/// then takes the gradient of the result and one InputGrads for each list.
+template <FloatingElement T, class D, class Input, class... More, class Backward>
+Variable<T, D> record(Tensor<T, D> value, std::tuple<std::vector<Input>, std::vector<More>...> inputs,
+                      Backward backward) {
+  Variable<T, D> result(std::move(value));
+  const auto needed = [](const auto&... lists) {
+    const auto any = [](const auto& list) {
+      return std::any_of(list.begin(), list.end(), [](const auto& input) { return input.requires_grad(); });
+    };
+    return (any(lists) || ...);
+  };
+  if (grad_enabled() && std::apply(needed, inputs))
+    result.attach(std::make_shared<detail::Recorded<T, D, Backward, Input, More...>>(std::move(inputs),
+                                                                                     std::move(backward)));
+  return result;
+}
+/// The same for inputs that all have the result's type.
 template <FloatingElement T, class D, class Backward>
 Variable<T, D> record(Tensor<T, D> value, std::vector<Variable<T, D>> inputs, Backward backward) {
-  Variable<T, D> result(std::move(value));
-  const bool needed = grad_enabled() && std::any_of(inputs.begin(), inputs.end(),
-                                                    [](const auto& input) { return input.requires_grad(); });
-  if (needed)
-    result.attach(std::make_shared<detail::Recorded<T, D, Backward>>(std::move(inputs), std::move(backward)));
-  return result;
+  return record(std::move(value), std::tuple(std::move(inputs)), std::move(backward));
 }
 
 /// Whether `record` would keep a node for these inputs: an op asks before it saves what only backward needs.

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 namespace kfer {
 
@@ -24,6 +25,11 @@ struct bfloat16 {
 
 template <class T>
 concept FloatingElement = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, bfloat16>;
+
+/// What parameters and statistics that go with activations of T are kept in, where rounding them would do
+/// harm: float for bfloat16, else T.
+template <FloatingElement T>
+using parameter_t = std::conditional_t<std::same_as<T, bfloat16>, float, T>;
 
 template <class T>
 concept Element = FloatingElement<T> || std::same_as<T, std::int64_t> || std::same_as<T, std::int32_t> ||

@@ -15,23 +15,24 @@ struct BatchNorm2dConfig {
 };
 
 /// y = (x - mean) / sqrt(variance + eps) * weight + bias, with the batch's own statistics in training and
-/// with the running ones in inference or while `frozen`. x: [N, C, H, W]; all parameters and buffers: [C].
+/// with the running ones in inference or while `frozen`. x: [N, C, H, W]; all parameters and buffers: [C],
+/// float where x is bfloat16.
 template <FloatingElement T = float, class D = Cpu>
 struct BatchNorm2d {
-  using parameter_type = Variable<T, D>;
+  using parameter_type = Variable<parameter_t<T>, D>;
 
-  Variable<T, D> weight, bias;
-  Tensor<T, D> running_mean, running_var;
+  parameter_type weight, bias;
+  Tensor<parameter_t<T>, D> running_mean, running_var;
   double momentum, eps;
   bool relu;
   bool training = true;
   bool frozen = false;
 
   explicit BatchNorm2d(std::int64_t channels, const BatchNorm2dConfig& config = {})
-      : weight(full<T, D>({channels}, static_cast<T>(config.gamma)), true),
-        bias(zeros<T, D>({channels}), true),
-        running_mean(zeros<T, D>({channels})),
-        running_var(ones<T, D>({channels})),
+      : weight(full<parameter_t<T>, D>({channels}, static_cast<parameter_t<T>>(config.gamma)), true),
+        bias(zeros<parameter_t<T>, D>({channels}), true),
+        running_mean(zeros<parameter_t<T>, D>({channels})),
+        running_var(ones<parameter_t<T>, D>({channels})),
         momentum(config.momentum),
         eps(config.eps),
         relu(config.relu) {}

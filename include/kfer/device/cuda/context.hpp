@@ -66,7 +66,7 @@ struct DeviceMemory {
 using Memory = CachingAllocator<DeviceMemory>;
 
 /// Small values in device memory that a captured graph's kernels read and the host changes between replays:
-/// one block, uploaded before every replay. The first word counts the replays.
+/// one block, uploaded before every replay. The first word is the random shift.
 class ReplayedBlock {
  public:
   static constexpr std::size_t capacity = 4096, alignment = 16;

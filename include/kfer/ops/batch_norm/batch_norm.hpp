@@ -13,10 +13,10 @@ struct BatchNormOptions {
   bool relu = false;      ///< y = max(0, y), after the residual was added
 };
 
-/// What a channel was normalised with: its mean and 1 / sqrt(variance + eps). Both [C].
+/// What a channel of activations of T was normalised with: its mean and 1 / sqrt(variance + eps). Both [C].
 template <FloatingElement T, class D>
 struct BatchNormStatistics {
-  Tensor<T, D> mean, inverse_deviation;
+  Tensor<parameter_t<T>, D> mean, inverse_deviation;
 };
 
 struct BatchNormWants {
@@ -25,10 +25,12 @@ struct BatchNormWants {
 
 template <FloatingElement T, class D>
 struct BatchNormGrads {
-  Tensor<T, D> x, gamma, beta, residual;
+  Tensor<T, D> x;
+  Tensor<parameter_t<T>, D> gamma, beta;
+  Tensor<T, D> residual;
 };
 
-/// The passes of a device and type:
+/// The passes of a device and type. Parameters and statistics are parameter_t<T>: float where x is bfloat16.
 ///   forward(x, gamma, beta, residual or nullptr, running_mean, running_var, options, statistics) -> y;
 ///     fills the statistics and, in training, updates the running ones
 ///   backward(x, gamma, beta or nullptr, y or nullptr, statistics, dy, training, wants) -> gradients;
@@ -40,34 +42,38 @@ struct batch_norm_impl;
 namespace detail {
 template <FloatingElement T, class D>
 struct BatchNormBackward {
+  using P = parameter_t<T>;
   bool training;
-  Tensor<T, D> x, gamma, beta, y;
+  Tensor<T, D> x;
+  Tensor<P, D> gamma, beta;
+  Tensor<T, D> y;
   BatchNormStatistics<T, D> statistics;
   bool relu, has_residual;
-  void operator()(Tensor<T, D> dy, InputGrads<T, D>& grads) {
-    const BatchNormWants wants{grads.wants(0), grads.wants(1), grads.wants(2),
-                               has_residual && grads.wants(3)};
+  void operator()(Tensor<T, D> dy, InputGrads<T, D>& inputs, InputGrads<P, D>& parameters) {
+    const BatchNormWants wants{inputs.wants(0), parameters.wants(0), parameters.wants(1),
+                               has_residual && inputs.wants(1)};
     auto d = batch_norm_impl<T, D>::backward(x, gamma, relu && !has_residual ? &beta : nullptr,
                                              relu ? &y : nullptr, statistics, std::move(dy), training, wants);
-    if (wants.x) grads.add(0, std::move(d.x));
-    if (wants.gamma) grads.add(1, std::move(d.gamma));
-    if (wants.beta) grads.add(2, std::move(d.beta));
-    if (wants.residual) grads.add(3, std::move(d.residual));
+    if (wants.x) inputs.add(0, std::move(d.x));
+    if (wants.residual) inputs.add(1, std::move(d.residual));
+    if (wants.gamma) parameters.add(0, std::move(d.gamma));
+    if (wants.beta) parameters.add(1, std::move(d.beta));
   }
 };
 }  // namespace detail
 
 /// y = (x - mean) / sqrt(variance + eps) * gamma + beta for each channel, then + residual, then ReLU, as
-/// asked. x: [N, C, ...] of rank 2 or more; gamma, beta, running_mean, running_var: [C]; residual: x's shape
-/// or nullptr. In training, mean and variance are those of the batch (the variance divided by the number of
-/// values a channel), and the running statistics move towards them (there the variance is the unbiased one,
-/// divided by that number less one). Otherwise they are the running ones. Differentiable in x, gamma, beta
-/// and residual, in both modes. Throws ShapeError naming the shapes that do not fit, ValueError when training
-/// on fewer than two values a channel.
+/// asked. x: [N, C, ...] of rank 2 or more; gamma, beta, running_mean, running_var: [C], float where x is
+/// bfloat16; residual: x's shape or nullptr. In training, mean and variance are those of the batch (the
+/// variance divided by the number of values a channel), and the running statistics move towards them (there
+/// the variance is the unbiased one, divided by that number less one). Otherwise they are the running ones.
+/// Differentiable in x, gamma, beta and residual, in both modes. Throws ShapeError naming the shapes that do
+/// not fit, ValueError when training on fewer than two values a channel.
 template <FloatingElement T, class D>
-Variable<T, D> batch_norm(const Variable<T, D>& x, const Variable<T, D>& gamma, const Variable<T, D>& beta,
-                          Tensor<T, D>& running_mean, Tensor<T, D>& running_var,
-                          const BatchNormOptions& options = {}, const Variable<T, D>* residual = nullptr) {
+Variable<T, D> batch_norm(const Variable<T, D>& x, const Variable<parameter_t<T>, D>& gamma,
+                          const Variable<parameter_t<T>, D>& beta, Tensor<parameter_t<T>, D>& running_mean,
+                          Tensor<parameter_t<T>, D>& running_var, const BatchNormOptions& options = {},
+                          const Variable<T, D>* residual = nullptr) {
   const Shape& s = x.shape();
   require<ShapeError>(s.rank() >= 2, "batch_norm: expected input [N, C, ...], got ", s);
   const Shape channels{s[1]};
@@ -91,9 +97,9 @@ Variable<T, D> batch_norm(const Variable<T, D>& x, const Variable<T, D>& gamma, 
   Tensor<T, D> y = batch_norm_impl<T, D>::forward(x.value(), gamma.value(), beta.value(),
                                                   residual ? &residual->value() : nullptr, running_mean,
                                                   running_var, options, statistics);
-  std::vector<Variable<T, D>> inputs{x, gamma, beta};
+  std::vector inputs{x};
   if (residual) inputs.push_back(*residual);
-  return record(y, std::move(inputs),
+  return record(y, std::tuple(std::move(inputs), std::vector{gamma, beta}),
                 detail::BatchNormBackward<T, D>{options.training, x.value(), gamma.value(), beta.value(),
                                                 options.relu ? y : Tensor<T, D>(), std::move(statistics),
                                                 options.relu, residual != nullptr});
