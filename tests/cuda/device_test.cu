@@ -307,6 +307,9 @@ TEST_CASE("what cannot be captured is named, and work goes on") {
         }).find("cudaStreamSynchronize") != std::string::npos);
   CHECK(failure([](const Words&) { static_cast<void>(cudaStreamSynchronize(Cuda::stream())); }) != "");
   CHECK(failure([](const Words&) { throw ValueError("of the work"); }) == "of the work");
+  CHECK(failure([](const Words&) {
+          throw std::runtime_error("of a launch");
+        }).find("be captured as a CUDA graph: of a") != std::string::npos);
   CHECK(failure([](const Words&) { Buffer<Cuda> much(std::size_t{1} << 50); }).find("cannot allocate") !=
         std::string::npos);
   CHECK_FALSE(Cuda::capturing());
