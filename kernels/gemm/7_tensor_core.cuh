@@ -17,7 +17,7 @@
 // Device memory: 2 * 128 * 128 / (2 * 128 * sizeof(T)) FLOP a byte: 64 in bf16, 32 in float; bands of tiles
 // share panels through the L2 cache. 96 KB of shared memory, at most 128 registers: two blocks, 16 warps, are
 // resident.
-// Needs 16-byte aligned rows of A and B (gemm_tensor_core_fits).
+// Needs 16-byte aligned rows of A and B (gemm_mma_fits).
 #pragma once
 
 #include "ptx.cuh"
@@ -74,8 +74,8 @@ __device__ inline void load_fragment(unsigned (&r)[4], unsigned tile, TileElemen
 
 template <class T, bool AKContiguous, bool BKContiguous>
 __global__ void __launch_bounds__(256, 2)
-    gemm_tensor_core_kernel(Gemm<T> g, detail::Operand<T> op_a, detail::Operand<T> op_b, bool pairs,
-                            long long tiles_m, long long tiles_n) {
+    gemm_mma_kernel(Gemm<T> g, detail::Operand<T> op_a, detail::Operand<T> op_b, bool pairs,
+                    long long tiles_m, long long tiles_n) {
   constexpr int stages = detail::tensor_core_stages, size = detail::tensor_core_tile;
   using TileA = SharedTile<T, AKContiguous, size>;
   using TileB = SharedTile<T, BKContiguous, size>;
@@ -83,7 +83,8 @@ __global__ void __launch_bounds__(256, 2)
   KFER_DYNAMIC_SHARED(unsigned char, shared);
   const unsigned base = ptx::shared_address(shared);
   const int t = static_cast<int>(threadIdx.x), lane = t % 32, warp = t / 32;
-  constexpr int unrolled = AKContiguous || sizeof(T) == 2 ? 2 : 1;  // what 128 registers hold
+  constexpr int unrolled =
+      (AKContiguous && BKContiguous) || sizeof(T) == 2 ? 2 : 1;  // what 128 registers hold
   const int warp_m = warp / 4 * 64, warp_n = warp % 4 * 32;
   const TilePosition tile = tile_in_bands(blockIdx.x, tiles_m, tiles_n, 8);
   const long long i0 = tile.row * size, j0 = tile.column * size;
@@ -93,8 +94,9 @@ __global__ void __launch_bounds__(256, 2)
     if (step < steps) {
       const unsigned to = base + static_cast<unsigned>(stage) * stage_bytes;
       const long long k0 = static_cast<long long>(step) * TileA::depth;
-      detail::copy_tile_async<T, AKContiguous>(op_a, i0, k0, to, t);
-      detail::copy_tile_async<T, BKContiguous>(op_b, j0, k0, to + TileA::bytes, t);
+      const int thread = ptx::computed_here(threadIdx.x);  // addresses wait for no free register
+      detail::copy_tile_async<T, AKContiguous>(op_a, i0, k0, to, thread);
+      detail::copy_tile_async<T, BKContiguous>(op_b, j0, k0, to + TileA::bytes, thread);
     }
     ptx::cp_async_commit();  // empty past the end: the count of groups stays that of steps
   };
@@ -124,13 +126,14 @@ __global__ void __launch_bounds__(256, 2)
     }
   }
 
+  const int out_lane = ptx::computed_here(threadIdx.x % 32);  // not before the loop, whose registers are full
 #pragma unroll
   for (int p = 0; p < 4; ++p)
 #pragma unroll
     for (int q = 0; q < 4; ++q)
 #pragma unroll
       for (int r = 0; r < 4; r += 2) {  // registers r and r + 1 are neighbours in a row
-        const FragmentElement e = mma_c(lane, r);
+        const FragmentElement e = mma_c(out_lane, r);
         const long long i = i0 + warp_m + p * 16 + e.row, j = j0 + warp_n + q * 8 + e.column;
         if (i >= g.m || j >= g.n) continue;
         if (pairs && j + 1 < g.n) {
@@ -146,11 +149,11 @@ __global__ void __launch_bounds__(256, 2)
 
 /// Whether rows of A and B are aligned to the 16 bytes that asynchronous copies move.
 template <class T>
-bool gemm_tensor_core_fits(const Gemm<T>& g) {
+bool gemm_mma_fits(const Gemm<T>& g) {
   return detail::Operand<T>::a(g).vectors && detail::Operand<T>::b(g).vectors;
 }
 
-/// For T float (products in TF32) and bf16. Takes what gemm_tensor_core_fits allows.
+/// For T float (products in TF32) and bf16. Takes what gemm_mma_fits allows.
 template <class T>
 void gemm_mma(const Gemm<T>& g, Stream stream) {
   if (g.m == 0 || g.n == 0) return;
@@ -162,11 +165,9 @@ void gemm_mma(const Gemm<T>& g, Stream stream) {
            detail::Operand<T>::b(g), detail::vectors_c(g), tiles_m, tiles_n);
   };
   if (g.transpose_a)
-    g.transpose_b ? run(gemm_tensor_core_kernel<T, false, true>)
-                  : run(gemm_tensor_core_kernel<T, false, false>);
+    g.transpose_b ? run(gemm_mma_kernel<T, false, true>) : run(gemm_mma_kernel<T, false, false>);
   else
-    g.transpose_b ? run(gemm_tensor_core_kernel<T, true, true>)
-                  : run(gemm_tensor_core_kernel<T, true, false>);
+    g.transpose_b ? run(gemm_mma_kernel<T, true, true>) : run(gemm_mma_kernel<T, true, false>);
 }
 
 KFER_KERNELS_END

@@ -76,6 +76,16 @@ struct WgmmaRoom {
   static_assert(bytes <= 232448);
 };
 
+inline int compute_capability_major() {
+  static const int major = [] {
+    int device = 0, value = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&value, cudaDevAttrComputeCapabilityMajor, device);
+    return value;
+  }();
+  return major;
+}
+
 /// Where a ring of stages stands: the stage and the parity of its barriers' phase.
 template <int stages>
 struct RingPosition {
@@ -126,7 +136,7 @@ __global__ void __launch_bounds__(384, 1)
   if (thread == 0) {
     for (int s = 0; s < stages; ++s) {
       ptx::mbarrier_init(full(s), 1);   // the producer, and the bytes it announces
-      ptx::mbarrier_init(empty(s), 2);  // one thread of each consumer
+      ptx::mbarrier_init(empty(s), 8);  // one lane of each consumer warp: warps finish a wgmma on their own
     }
     ptx::mbarrier_init_fence();
     ptx::tma_prefetch(map_a);
@@ -153,7 +163,8 @@ __global__ void __launch_bounds__(384, 1)
     }
   } else {
     ptx::more_registers<232>();
-    const int consumer = group - 1, t = thread % 128;
+    const int consumer = group - 1;
+    const bool leader = thread % 32 == 0;
     const unsigned rows = Room::epilogue + static_cast<unsigned>(consumer) * Room::epilogue_bytes;
     for (long long tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
       float sum[N / 2];
@@ -172,14 +183,16 @@ __global__ void __launch_bounds__(384, 1)
               wgmma_descriptor(b, wgmma_matrix<TileB, BKContiguous>(0, k)), 1);
         ptx::wgmma_commit();
         ptx::wgmma_wait<1>();  // the step before is done: its stage may be filled again
-        if (last >= 0 && t == 0) ptx::mbarrier_arrive(empty(last));
+        if (last >= 0 && leader) ptx::mbarrier_arrive(empty(last));
         last = ring.stage;
       }
       ptx::wgmma_wait<0>();
-      if (last >= 0 && t == 0) ptx::mbarrier_arrive(empty(last));
+      if (last >= 0 && leader) ptx::mbarrier_arrive(empty(last));
 
       const TilePosition at = tile_in_bands(tile, tiles_m, tiles_n, 8);
       const long long i0 = at.row * 128 + consumer * 64;
+      // Else the epilogue's addresses are computed before the first tile, and kept where there is no room.
+      const int t = ptx::computed_here(threadIdx.x % 128);
 #pragma unroll
       for (int half = 0; half < N / 128; ++half) {
         const long long j0 = at.column * N + half * 128;
@@ -218,16 +231,18 @@ __global__ void __launch_bounds__(384, 1)
       }
     }
   }
+#else
+  __trap();  // built for another GPU
 #endif
 }
 
-/// Whether the copy engine can address A, B and C (rows of a multiple of 16 bytes, extents in 31 bits), and
-/// the epilogue is one without C.
+/// Whether this is a Hopper GPU, the copy engine can address A, B and C (rows of a multiple of 16 bytes,
+/// extents in 31 bits), and the epilogue is one without C.
 inline bool gemm_wgmma_fits(const Gemm<bf16>& g) {
   const auto rows = [](long long ld) { return ld % 8 == 0; };
   const auto extent = [](long long n) { return n > 0 && n < (1ll << 31) - 256; };
-  return g.beta == 0 && aligned16(g.a, g.b, g.c) && rows(g.lda) && rows(g.ldb) && rows(g.ldc) &&
-         extent(g.m) && extent(g.n) && extent(g.k);
+  return detail::compute_capability_major() == 9 && g.beta == 0 && aligned16(g.a, g.b, g.c) && rows(g.lda) &&
+         rows(g.ldb) && rows(g.ldc) && extent(g.m) && extent(g.n) && extent(g.k);
 }
 
 /// Takes what gemm_wgmma_fits allows.

@@ -15,6 +15,12 @@ __device__ inline unsigned shared_address(const void* p) {
   return static_cast<unsigned>(__cvta_generic_to_shared(p));
 }
 
+/// The value, hidden from the compiler: what depends on it is not moved out of a loop.
+__device__ inline int computed_here(unsigned value) {
+  asm volatile("" : "+r"(value));
+  return static_cast<int>(value);
+}
+
 // ---- asynchronous copies of 16 bytes (sm_80) ----
 
 /// Copies `bytes` (0 to 16) and fills the rest of 16 with zeros.
