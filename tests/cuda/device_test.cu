@@ -332,6 +332,11 @@ TEST_CASE("memory of a graph is nobody else's, before, between and after replays
     out = y;
   }));
   CHECK(Cuda::memory().reserved < before + 10 * n * sizeof(Word));  // of 51 results, two at a time are alive
+  const Words target(n);
+  auto passing = CudaGraph::capture([&] {  // after it, nothing in its memory is alive
+    const Words y = affine(in, {.value = 7});
+    Cuda::copy(target.data(), y.data(), n * sizeof(Word));
+  });
   std::vector<Words> others;
   for (int i = 0; i < 30; ++i) {
     others.emplace_back(std::vector<Word>(n, static_cast<Word>(i)));
@@ -341,6 +346,8 @@ TEST_CASE("memory of a graph is nobody else's, before, between and after replays
   Cuda::release_cache();  // not the graph's
   for (int i = 30; i < 60; ++i) others.emplace_back(std::vector<Word>(n, static_cast<Word>(i)));
   graph->replay(0);
+  passing.replay(0);
+  CHECK(target.host() == counted(n, 7));
   for (int i = 0; i < 60; ++i) CHECK(others[i].host() == std::vector<Word>(n, static_cast<Word>(i)));
   CHECK(out->host() == counted(n, 3));
   // The result outlives the graph.
