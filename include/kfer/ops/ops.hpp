@@ -19,5 +19,6 @@
 #include "kfer/ops/reduce/reduce_cpu.hpp"
 #include "kfer/ops/shape/shape_cpu.hpp"
 #include "kfer/ops/softmax/softmax_cpu.hpp"
+#include "kfer/ops/temporal_shift/temporal_shift_cpu.hpp"
 #include "kfer/ops/upsample/upsample_cpu.hpp"
 #endif

@@ -14,4 +14,7 @@
 #include "kfer/ops/matmul/matmul_cuda.hpp"
 #include "kfer/ops/reduce/reduce_cuda.hpp"
 #include "kfer/ops/shape/shape_cuda.hpp"
+#include "kfer/ops/pool/pool_cuda.hpp"
 #include "kfer/ops/softmax/softmax_cuda.hpp"
+#include "kfer/ops/temporal_shift/temporal_shift_cuda.hpp"
+#include "kfer/ops/upsample/upsample_cuda.hpp"
