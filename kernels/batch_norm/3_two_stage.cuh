@@ -16,8 +16,7 @@
 
 #include <cmath>
 
-#include "../common/grid.cuh"
-#include "../common/vec.cuh"
+#include "../common/nhwc.cuh"
 
 KFER_KERNELS_BEGIN
 
@@ -53,10 +52,8 @@ struct ColumnSlices {
 };
 inline ColumnSlices column_slices(long long rows, long long groups, int resident = 4) {
   ColumnSlices s;
-  unsigned across = 1;
-  while (across < groups && across < 32) across *= 2;
-  s.block = dim3(across, 256 / across);
-  s.tiles = div_up(groups, across);
+  s.block = column_block(groups);
+  s.tiles = div_up(groups, s.block.x);
   const long long wanted = static_cast<long long>(multiprocessors()) * resident / s.tiles,
                   least = 8ll * s.block.y;  // rows that make a block worth starting
   s.slice_rows = div_up(rows, wanted < 1 ? 1 : wanted);
@@ -65,10 +62,9 @@ inline ColumnSlices column_slices(long long rows, long long groups, int resident
   return s;
 }
 
-/// Shared memory of the kernels that reduce over a block's rows: two doubles for each channel of half the
-/// threads, and a count.
-inline size_t column_shared(int width) {
-  return 128 * (2 * static_cast<size_t>(width) + 1) * sizeof(double);
+/// Shared memory of join_rows: two doubles for each channel of half the threads, and a count.
+constexpr size_t join_rows_shared(int width, int threads) {
+  return static_cast<size_t>(threads / 2) * (2 * static_cast<size_t>(width) + 1) * sizeof(double);
 }
 
 /// Joins the moments of a block's rows of threads into row 0. Every thread takes part; threads without
@@ -265,11 +261,10 @@ __global__ void __launch_bounds__(256, 2)
                             Moments* __restrict__ partial, long long rows, long long groups,
                             long long slice_rows, BatchNormChannels<accum_t<T>> channels) {
   using A = accum_t<T>;
-  KFER_DYNAMIC_SHARED(double, shared);
   const long long group = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x,
                   begin = blockIdx.y * slice_rows,
                   end = begin + slice_rows < rows ? begin + slice_rows : rows;
-  double g[N] = {}, gx[N] = {};
+  double total[2 * N] = {};  // g, then g (x - mean)
   if (group < groups) {
     constexpr int K = N == 8 ? 2 : 4;
     const ChannelMap<A, N> map(channels, group * N);
@@ -299,31 +294,15 @@ __global__ void __launch_bounds__(256, 2)
         }
 #pragma unroll
       for (int k = 0; k < N; ++k) {
-        g[k] += sum[k];
-        gx[k] += product[k];
+        total[k] += sum[k];
+        total[N + k] += product[k];
       }
     }
   }
-  for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
-    const unsigned slots = half * blockDim.x, slot = threadIdx.y % half * blockDim.x + threadIdx.x;
-    if (threadIdx.y >= half && threadIdx.y < 2 * half)
-#pragma unroll
-      for (int k = 0; k < N; ++k) {
-        shared[2 * k * slots + slot] = g[k];
-        shared[(2 * k + 1) * slots + slot] = gx[k];
-      }
-    __syncthreads();
-    if (threadIdx.y < half)
-#pragma unroll
-      for (int k = 0; k < N; ++k) {
-        g[k] += shared[2 * k * slots + slot];
-        gx[k] += shared[(2 * k + 1) * slots + slot];
-      }
-    __syncthreads();
-  }
+  add_rows(total);
   if (threadIdx.y == 0 && group < groups)
 #pragma unroll
-    for (int k = 0; k < N; ++k) partial[(blockIdx.y * groups + group) * N + k] = {g[k], gx[k]};
+    for (int k = 0; k < N; ++k) partial[(blockIdx.y * groups + group) * N + k] = {total[k], total[N + k]};
 }
 
 /// Adds the slices: blocks of 32 x 32 threads, channels across, slices down.

@@ -54,10 +54,10 @@ void batch_norm_statistics(const T* x, long long rows, long long channels, doubl
         const ColumnSlices s = column_slices(rows, channels / N);
         launch(batch_norm_moments<T, N>,
                dim3(static_cast<unsigned>(s.tiles), static_cast<unsigned>(s.slices)), s.block,
-               column_shared(N), stream, x, partial, rows, channels / N, s.slice_rows);
+               join_rows_shared(N, 256), stream, x, partial, rows, channels / N, s.slice_rows);
         launch(batch_norm_join_moments<accum_t<T>>, dim3(static_cast<unsigned>(div_up(channels, 32))),
-               dim3(32, 32), 4 * column_shared(1), stream, partial, rows, channels, s.slices, s.slice_rows,
-               eps, momentum, mean, inverse, running_mean, running_var);
+               dim3(32, 32), join_rows_shared(1, 1024), stream, partial, rows, channels, s.slices,
+               s.slice_rows, eps, momentum, mean, inverse, running_mean, running_var);
       },
       x);
 }
@@ -109,8 +109,8 @@ void batch_norm_gradient_sums(const T* x, const T* y, const T* dy, T* masked, lo
         batch_norm_detail::with_passed(y, table.beta, [&](auto passed) {
           launch(batch_norm_partial_sums<T, N, decltype(passed)::value>,
                  dim3(static_cast<unsigned>(s.tiles), static_cast<unsigned>(s.slices)), s.block,
-                 column_shared(N), stream, x, y, dy, masked, partial, rows, channels / N, s.slice_rows,
-                 table);
+                 add_rows_shared<2 * N, double>(), stream, x, y, dy, masked, partial, rows, channels / N,
+                 s.slice_rows, table);
         });
         launch(batch_norm_join_sums<accum_t<T>>, dim3(static_cast<unsigned>(div_up(channels, 32))),
                dim3(32, 32), 0, stream, partial, channels, s.slices, table.inverse, dgamma, dbeta);

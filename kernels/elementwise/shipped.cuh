@@ -5,6 +5,7 @@
 // derivatives derivative_a(a, b) and derivative_b(a, b), for accum_t<T>, in which all arithmetic is done.
 #pragma once
 
+#include "../common/convert.cuh"
 #include "1_naive.cuh"
 #include "3_unrolled.cuh"
 #include "broadcast.cuh"
@@ -96,11 +97,6 @@ struct Constant {
   T value;
   __host__ __device__ T operator()() const { return value; }
 };
-/// Between floating types; out of double through float for bf16.
-template <class To, class From>
-struct Convert {
-  __host__ __device__ To operator()(From x) const { return narrow<To>(static_cast<accum_t<To>>(widen(x))); }
-};
 }  // namespace detail
 
 /// y = f(x).
@@ -147,7 +143,7 @@ void accumulate(T* sum, const T* more, long long n, Stream stream) {
 /// y = x in another floating type.
 template <class To, class From>
 void cast(const From* x, To* y, long long n, Stream stream) {
-  map(detail::Convert<To, From>{}, n, y, stream, x);
+  map(Convert<To, From>{}, n, y, stream, x);
 }
 /// y[i] = value, for any element type.
 template <class T>

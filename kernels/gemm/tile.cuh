@@ -25,6 +25,10 @@ struct Operand {
   }
 };
 
+__device__ inline int clamp(long long left, int most) {
+  return left < most ? static_cast<int>(left) : most;
+}
+
 /// The shape of a block's work: C in tiles of Outer x Outer, `depth` of k a step; thread (x, y) of 16 x 16
 /// has rows and columns in pieces of 16 bytes, 16 pieces apart.
 template <class T, int Outer>
@@ -51,9 +55,6 @@ struct StagedTile {
   using S = TileShape<T, Outer>;
   Vec<T, S::width> staged[S::chunks];
 
-  __device__ static int clamp(long long left, int most) {
-    return left < most ? static_cast<int>(left) : most;
-  }
   /// Where chunk c begins, relative to the tile.
   __device__ static int outer_of(int c, bool k_contiguous) {
     return k_contiguous ? c / (S::depth / S::width) : c % (Outer / S::width) * S::width;

@@ -1,5 +1,5 @@
-// Every optimiser, learning-rate schedule and gradient clipping, with the backend of the device that this is compiled for
-// (see kfer/ops/ops.hpp).
+// Every optimiser, learning-rate schedule and gradient clipping, with the backend of the device that this is
+// compiled for (see kfer/ops/ops.hpp).
 #pragma once
 
 #include "kfer/optim/adam.hpp"

@@ -79,6 +79,12 @@ class ParameterList {
     return out;
   }
 
+  /// Moments that no other tensor shares.
+  void own_storage() {
+    for (Entry& entry : entries_)
+      for (auto& moment : entry.moments) moment.mutable_data();
+  }
+
   /// "<moment>.<parameter>" -> moment, for every parameter that was ever stepped; row-major.
   NamedTensors<T, D> state() const {
     NamedTensors<T, D> out;

@@ -30,8 +30,8 @@ struct Config {
   Order order = Order::random;
   /// Of Order::random: the same seed gives the same schedule.
   std::uint64_t seed = 1;
-  /// A thread that has left the kernel counts as having arrived at every barrier (as the hardware has it, and
-  /// CUDA's documents do not).
+  /// A thread that has left the kernel counts as having arrived at every later barrier. GPUs have it so since
+  /// Volta; it is more often a bug than meant.
   bool exited_threads_may_miss_barriers = false;
   /// ThreadSanitizer also reports races between two blocks of a launch. Shared memory must be KFER_SHARED.
   bool race_check_between_blocks = false;

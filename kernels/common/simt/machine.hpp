@@ -455,7 +455,10 @@ KFER_SIMT_RAW inline void Machine::finish_barrier() {
   unsigned votes = 0;
   for (unsigned i = 0; i < block_threads_; ++i) {
     const Thread& thread = threads_[i];
-    if (thread.state == State::done) continue;
+    if (thread.state == State::done) {
+      if (!config.exited_threads_may_miss_barriers) fail_exited(thread);
+      continue;
+    }
     if (!first) first = &thread;
     if (!same_place(thread, *first)) {
       Text text;

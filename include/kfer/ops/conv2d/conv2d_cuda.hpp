@@ -1,27 +1,26 @@
 // 2-D convolution on a GPU: an engine for the products, and in one pass each what surrounds them.
 #pragma once
 
-#include "kfer/kernels/conv2d/channel_sums.cuh"
+#include "kfer/kernels/reduce/shipped.cuh"
 #include "kfer/ops/conv2d/conv2d_kernels.hpp"
 #include "kfer/ops/dropout/dropout_cuda.hpp"
 
 namespace kfer {
 namespace detail {
 
-/// What computes the convolutions of a type on a device.
+/// Who computes the products: kfer's kernels, except for float and bfloat16 on Cuda (conv2d_engine.hpp).
 template <FloatingElement T, Gpu D>
-struct ConvEngine {
-  using type = ConvKernels<T, D>;
-};
+struct ConvEngine : ConvKernels<T, D> {};
 
-/// [N, C, H, W], channels-last, -> [C]: sums over images and pixels.
+/// [N, C, H, W], channels-last, -> [C]: sums over images and pixels, the same bits every time.
 template <FloatingElement T, Gpu D>
 Tensor<T, D> channel_sums(const Tensor<T, D>& dy) {
-  Tensor<T, D> sums({dy.size(1)});
-  if (sums.numel())
-    kernels::launch(kernels::conv_channel_sums<kernel_t<T>>, dim3(static_cast<unsigned>(dy.size(1))),
-                    dim3(128), 0, D::stream(), raw(dy.data()), raw(sums.mutable_data()),
-                    dy.size(0) * dy.size(2) * dy.size(3), static_cast<int>(dy.size(1)));
+  using E = kernel_t<T>;
+  const std::int64_t channels = dy.size(1), pixels = dy.size(0) * dy.size(2) * dy.size(3);
+  Tensor<T, D> sums({channels});
+  Buffer<D> workspace(kernels::channel_sums_workspace<E>(pixels, channels));
+  kernels::channel_sums(raw(dy.data()), raw(sums.mutable_data()), pixels, channels, workspace.data(),
+                        D::stream());
   return sums;
 }
 
@@ -30,7 +29,7 @@ Tensor<T, D> channel_sums(const Tensor<T, D>& dy) {
 template <FloatingElement T, Gpu D>
 struct conv2d_impl<T, D> {
   using Tn = Tensor<T, D>;
-  using Engine = typename detail::ConvEngine<T, D>::type;
+  using Engine = detail::ConvEngine<T, D>;
 
   /// [O, KH, KW, I / groups] in memory.
   static Layout weight_layout(const Conv2dShape&) { return Layout::channels_last(); }
@@ -44,9 +43,8 @@ struct conv2d_impl<T, D> {
 
   static Conv2dGrads<T, D> backward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* y, Tn dy,
                                     const Conv2dEpilogue& epilogue, Conv2dWants wants) {
-    if (y)
-      dy = detail::relu_dropout_backward(*y, std::move(dy),
-                                         epilogue.dropout ? epilogue.dropout->scale() : 1.f);
+    const float scale = epilogue.dropout ? epilogue.dropout->scale() : 1.f;
+    if (y) dy = detail::relu_dropout_backward(*y, std::move(dy), scale);
     dy = dy.to(Layout::channels_last());
     Conv2dGrads<T, D> grads;
     if (wants.bias) grads.bias = detail::channel_sums(dy);
@@ -57,3 +55,7 @@ struct conv2d_impl<T, D> {
 };
 
 }  // namespace kfer
+
+#if defined(__CUDACC__)
+#include "kfer/ops/conv2d/conv2d_engine.hpp"
+#endif

@@ -18,7 +18,8 @@ struct ConvKernels {
     Tn y(shape.output(), order());
     const Tn in = x.to(order()), weight = w.to(order());
     kernels::conv2d_forward(sizes(shape), raw(in.data()), raw(weight.data()),
-                            bias ? raw(bias->data()) : nullptr, relu, raw(y.mutable_data()), D::stream());
+                            bias ? raw(bias->data()) : nullptr, relu, raw(y.mutable_data()), D::stream(),
+                            tf32());
     return y;
   }
 
@@ -27,7 +28,7 @@ struct ConvKernels {
     Tn dx(shape.input(), order());
     const Tn weight = w.to(order()), in = dy.to(order());
     kernels::conv2d_backward_data(sizes(shape), raw(weight.data()), raw(in.data()), raw(dx.mutable_data()),
-                                  D::stream());
+                                  D::stream(), tf32());
     return dx;
   }
 
@@ -36,14 +37,21 @@ struct ConvKernels {
     const auto s = sizes(shape);
     Tn dw(shape.weight(), order());
     const Tn in = x.to(order()), out = dy.to(order());
-    Buffer<D> workspace(kernels::conv2d_backward_weights_workspace<kernel_t<T>>(s));
+    Buffer<D> workspace(kernels::conv2d_backward_weights_workspace<kernel_t<T>>(s, tf32()));
     kernels::conv2d_backward_weights(s, raw(in.data()), raw(out.data()), raw(dw.mutable_data()),
-                                     workspace.data(), D::stream());
+                                     workspace.data(), D::stream(), tf32());
     return dw;
   }
 
  private:
   static Layout order() { return Layout::channels_last(); }
+  /// Whether products of float may be rounded to TF32.
+  static bool tf32() {
+    if constexpr (requires { D::math(); })
+      return !D::math().strict_fp32;
+    else
+      return false;
+  }
 
   /// The sizes as kernels take them. Throws ShapeError if they are past what the kernels count with.
   static kernels::ConvShape sizes(const Conv2dShape& s) {

@@ -10,7 +10,7 @@ namespace kfer {
 template <FloatingElement T, Gpu D>
 struct conv_transpose2d_impl<T, D> {
   using Tn = Tensor<T, D>;
-  using Engine = typename detail::ConvEngine<T, D>::type;
+  using Engine = detail::ConvEngine<T, D>;
 
   static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
     Tn y = Engine::backward_data(s, w, x);

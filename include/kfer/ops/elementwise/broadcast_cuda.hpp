@@ -8,13 +8,6 @@
 
 namespace kfer::detail {
 
-/// The tensor itself if its layout is an order of dimensions, else a copy in row-major order: inner blocks
-/// have no steps.
-template <Element T, Gpu D>
-Tensor<T, D> unblocked(const Tensor<T, D>& x) {
-  return x.layout().block_count() ? x.row_major() : x;
-}
-
 /// Elements between neighbours along each dimension of an unblocked tensor; 0 along an extent of 1.
 template <Element T, Gpu D>
 std::array<std::int64_t, Shape::max_rank> steps_of(const Tensor<T, D>& x) {

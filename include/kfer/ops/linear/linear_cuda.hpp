@@ -2,11 +2,10 @@
 #pragma once
 
 #include "kfer/device/gpu.hpp"
-#include "kfer/kernels/gemm/activation.cuh"
-#include "kfer/kernels/gemm/column_sums.cuh"
 #include "kfer/kernels/gemm/shipped.cuh"
+#include "kfer/kernels/reduce/shipped.cuh"
+#include "kfer/ops/dropout/dropout_cuda.hpp"
 #include "kfer/ops/linear/linear.hpp"
-#include "kfer/tensor/relayout_cuda.hpp"
 
 namespace kfer {
 namespace detail {
@@ -65,10 +64,9 @@ struct LinearByKernels {
   }
 
   static void backward_bias(const LinearShape& s, const Tn& dy, Tn& db) {
-    using A = kernels::accum_t<E>;
-    Tensor<A, D> partial({kernels::column_sums_slices(s.batch), s.out});
-    kernels::column_sums(raw(dy.data()), raw(db.mutable_data()), partial.mutable_data(), s.batch, s.out,
-                         D::stream());
+    const Buffer<D> workspace(kernels::channel_sums_workspace<E>(s.batch, s.out));
+    kernels::channel_sums(raw(dy.data()), raw(db.mutable_data()), s.batch, s.out, workspace.data(),
+                          D::stream());
   }
 };
 
@@ -88,33 +86,27 @@ struct linear_impl<T, D> {
     Tn y({s.batch, s.out});
     if (y.numel() == 0) return y;
     Products::forward(s, x, w, bias, options.relu, y);
-    if (options.dropout)
-      kernels::gemm_dropout(detail::raw(y.mutable_data()), y.numel(), detail::raw<D>(*options.dropout),
-                            D::stream());
+    detail::bias_relu_dropout<T, D>(y, nullptr, false, options.dropout);
     return y;
   }
 
-  static LinearGrads<T, D> backward(const LinearShape& s, const Tn& x, const Tn& w, const Tn* y, const Tn& dy,
+  static LinearGrads<T, D> backward(const LinearShape& s, const Tn& x, const Tn& w, const Tn* y, Tn dy,
                                     const LinearOptions& options, const LinearWants& wants) {
-    Tn g = dy;
-    if (y) {
-      g = Tn({s.batch, s.out});
-      kernels::gemm_relu_backward(detail::raw(y->data()), detail::raw(dy.data()),
-                                  detail::raw(g.mutable_data()), g.numel(),
-                                  options.dropout ? options.dropout->scale() : 1.0f, D::stream());
-    }
+    if (y)
+      dy =
+          detail::relu_dropout_backward(*y, std::move(dy), options.dropout ? options.dropout->scale() : 1.0f);
     LinearGrads<T, D> grads;
     if (wants.x) {
       grads.x = Tn({s.batch, s.in});
-      if (grads.x.numel()) Products::backward_data(s, g, w, grads.x);
+      if (grads.x.numel()) Products::backward_data(s, dy, w, grads.x);
     }
     if (wants.bias) grads.bias = Tn({s.out});
     if (wants.w) grads.w = Tn({s.out, s.in});
     Tn* db = wants.bias && s.out ? &grads.bias : nullptr;
     if (grads.w.numel())
-      Products::backward_weights(s, g, x, grads.w, db);
+      Products::backward_weights(s, dy, x, grads.w, db);
     else if (db)
-      Products::backward_bias(s, g, *db);
+      Products::backward_bias(s, dy, *db);
     return grads;
   }
 };

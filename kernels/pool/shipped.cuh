@@ -1,0 +1,151 @@
+// The pooling that ships: vectors of channels, with 2 x 2 and 3 x 3 maximum windows known when compiling.
+#pragma once
+
+#include "../common/specialise.cuh"
+#include "3_known_windows.cuh"
+
+KFER_KERNELS_BEGIN
+
+namespace pool_detail {
+/// Vectors of the larger of the two images: what an index must count.
+inline long long most_items(const Pool2d& s, long long groups) {
+  const long long in = s.images * s.height * s.width, out = s.images * s.out_height * s.out_width;
+  return (in > out ? in : out) * groups;
+}
+inline bool is_known(const Pool2d& s, long long extent) {
+  return s.kernel_height == extent && s.kernel_width == extent;
+}
+}  // namespace pool_detail
+
+/// y[n, i, j, c] = the maximum of its window, the padding being minus infinity; `cells`, unless null, which
+/// cell of the window (row times kernel width plus column) it came from: the first of equal ones; a NaN is
+/// the maximum. Cell: uint8 for windows of at most 256 cells, int32 for any.
+template <class T, class Cell>
+void max_pool_forward(const T* x, T* y, Cell* cells, const Pool2d& s, Stream stream) {
+  if (s.images * s.out_height * s.out_width * s.channels == 0) return;
+  with_vector_width<T>(
+      s.channels,
+      [&](auto width) {
+        constexpr int N = width;
+        const long long groups = s.channels / N;
+        with_index_type(pool_detail::most_items(s, groups), [&](auto zero) {
+          using Index = decltype(zero);
+          const long long items = s.images * s.out_height * s.out_width * groups;
+          const PoolWindows<Index> windows(s, groups, true);
+          const auto run = [&](auto kernel) {
+            launch(kernel, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, x, y, cells, windows,
+                   static_cast<Index>(items));
+          };
+          if (pool_detail::is_known(s, 2))
+            run(max_pool_known<2, T, N, Cell, Index>);
+          else if (pool_detail::is_known(s, 3))
+            run(max_pool_known<3, T, N, Cell, Index>);
+          else
+            run(max_pool_channels<T, N, Cell, Index>);
+        });
+      },
+      x, y, cells);
+}
+
+/// dx gets, at each pixel, the sum of dy over the windows whose maximum it is.
+template <class T, class Cell>
+void max_pool_backward(const T* dy, const Cell* cells, T* dx, const Pool2d& s, Stream stream) {
+  if (s.images * s.height * s.width * s.channels == 0) return;
+  with_vector_width<T>(
+      s.channels,
+      [&](auto width) {
+        constexpr int N = width;
+        const long long groups = s.channels / N;
+        with_index_type(pool_detail::most_items(s, groups), [&](auto zero) {
+          using Index = decltype(zero);
+          PoolWindows<Index> windows(s, groups, false);
+          const auto run = [&](auto kernel, long long items) {
+            launch(kernel, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, dy, cells, dx, windows,
+                   static_cast<Index>(items));
+          };
+          if (pool_detail::is_known(s, 2) && s.stride_height == 2 && s.stride_width == 2 &&
+              s.padding_height == 0 && s.padding_width == 0) {
+            const long long down = div_up(s.height, 2), across = div_up(s.width, 2);
+            windows.grid = Nhwc<Index>(down, across, groups);
+            run(max_pool_tiles_backward<T, N, Cell, Index>, s.images * down * across * groups);
+          } else {
+            run(max_pool_channels_backward<T, N, Cell, Index>, s.images * s.height * s.width * groups);
+          }
+        });
+      },
+      dy, cells, dx);
+}
+
+/// y[n, i, j, c] = the sum of its window, the padding being zero, over the number of its cells: with
+/// `count_padding` those of the padding too, else those inside.
+template <class T>
+void avg_pool_forward(const T* x, T* y, const Pool2d& s, bool count_padding, Stream stream) {
+  if (s.images * s.out_height * s.out_width * s.channels == 0) return;
+  with_vector_width<T>(
+      s.channels,
+      [&](auto width) {
+        constexpr int N = width;
+        const long long groups = s.channels / N;
+        with_index_type(pool_detail::most_items(s, groups), [&](auto zero) {
+          using Index = decltype(zero);
+          const long long items = s.images * s.out_height * s.out_width * groups;
+          launch(avg_pool_channels<T, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, x, y,
+                 PoolWindows<Index>(s, groups, true), count_padding, static_cast<Index>(items));
+        });
+      },
+      x, y);
+}
+template <class T>
+void avg_pool_backward(const T* dy, T* dx, const Pool2d& s, bool count_padding, Stream stream) {
+  if (s.images * s.height * s.width * s.channels == 0) return;
+  with_vector_width<T>(
+      s.channels,
+      [&](auto width) {
+        constexpr int N = width;
+        const long long groups = s.channels / N;
+        with_index_type(pool_detail::most_items(s, groups), [&](auto zero) {
+          using Index = decltype(zero);
+          const long long items = s.images * s.height * s.width * groups;
+          launch(avg_pool_channels_backward<T, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream,
+                 dy, dx, PoolWindows<Index>(s, groups, false), count_padding, static_cast<Index>(items));
+        });
+      },
+      dy, dx);
+}
+
+/// y[n, c] = the mean over the pixels of x [images, pixels, channels].
+template <class T>
+void global_avg_pool_forward(const T* x, T* y, long long images, long long pixels, long long channels,
+                             Stream stream) {
+  if (images * channels == 0) return;
+  with_vector_width<T>(
+      channels,
+      [&](auto width) {
+        constexpr int N = width;
+        const dim3 block = column_block(channels / N);
+        const long long tiles = div_up(channels / N, block.x);
+        launch(global_avg_pool_channels<T, N>, dim3(static_cast<unsigned>(images * tiles)), block,
+               add_rows_shared<N, accum_t<T>>(), stream, x, y, pixels, channels / N, tiles);
+      },
+      x, y);
+}
+template <class T>
+void global_avg_pool_backward(const T* dy, T* dx, long long images, long long pixels, long long channels,
+                              Stream stream) {
+  if (images * pixels * channels == 0) return;
+  with_vector_width<T>(
+      channels,
+      [&](auto width) {
+        constexpr int N = width;
+        const long long items = images * pixels * (channels / N);
+        with_index_type(items, [&](auto zero) {
+          using Index = decltype(zero);
+          launch(global_avg_pool_channels_backward<T, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0,
+                 stream, dy, dx, Nhwc<Index>(1, pixels, channels / N), pixels, channels / N,
+                 static_cast<Index>(items));
+        });
+      },
+      dy, dx);
+}
+
+KFER_KERNELS_END
