@@ -5,6 +5,7 @@ usage: check_headers.py --compiler g++ --flags FILE [--cache FILE] [--jobs N] [-
 
 FILE of --flags holds compiler arguments, one a line. With --cache, a header whose own text and whose included files
 of kfer are unchanged since it last passed under the same compiler and flags is not compiled again.
+A header that needs the CUDA toolkit is left out where the flags do not lead to one, and counted.
 Exits 77 (skipped) with a message if the compiler is not installed.
 """
 
@@ -12,12 +13,17 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+
+# Of g++ and of clang++.
+NO_TOOLKIT = re.compile(r"fatal error: '?(cuda|cudnn|cublas)\w*\.h('? file not found|: No such file)")
 
 
 def digest(paths, salt):
@@ -77,11 +83,14 @@ def main():
 
     with ThreadPoolExecutor(args.jobs) as pool:
         results = list(pool.map(check, headers))
+    results, left_out = [r for r in results if not NO_TOOLKIT.search(r[2] or "")], len(results)
+    left_out -= len(results)
     failures = [(header, output) for header, _, output in results if output is not None]
     for header, output in failures:
         print(f"{header} does not compile alone:\n{output}")
     fresh = sum(passed.get(header) is not state for header, state, _ in results)
-    print(f"{args.compiler}: {len(headers) - len(failures)} of {len(headers)} headers compile alone ({fresh} compiled now)")
+    print(f"{args.compiler}: {len(results) - len(failures)} of {len(results)} headers compile alone ({fresh} compiled now)"
+          + (f"; {left_out} need the CUDA toolkit" if left_out else ""))
     if args.cache:
         state = {header: s for header, s, output in results if output is None}
         temporary = Path(args.cache + ".tmp")

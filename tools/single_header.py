@@ -3,8 +3,10 @@
 
 usage: single_header.py [-o FILE] [--start kfer/kfer.hpp]
 
-Follows the includes of kfer depth first from the umbrella header and pastes each file once; every other include
-stays. Compile the result with the flags of `pkg-config kfer` (it still needs oneDNN, xtensor and stb).
+Follows the includes of kfer depth first from the umbrella header and pastes each file where it is first included; every
+other include stays. What is included under an #if is pasted there, and again where it is included without: a guard
+lets the compiler see one of them. Compile the result with the flags of `pkg-config kfer` (it still needs oneDNN, xtensor
+and stb; under nvcc also the CUDA toolkit).
 """
 
 import argparse
@@ -14,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
+CONDITION = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif|else|endif)\b")
 
 
 def locate(target, beside):
@@ -27,18 +30,27 @@ def locate(target, beside):
 
 
 def paste(path, seen, out):
+    """Appends the file's lines to `out` unless it is in `seen`: what has been pasted wherever this place is compiled."""
     if path in seen:
         return
     seen.add(path)
-    out.append(f"// ---- {path.relative_to(ROOT).as_posix()}\n")
+    name = path.relative_to(ROOT).as_posix()
+    guard = "KFER_SINGLE_" + re.sub(r"\W", "_", name).upper()
+    out.append(f"// ---- {name}\n#ifndef {guard}\n#define {guard}\n")
+    scopes = [seen]  # one more for every open #if
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if match := CONDITION.match(line):
+            if not match.group(1).startswith("if"):
+                scopes.pop()
+            if match.group(1) != "endif":
+                scopes.append(set(scopes[-1]))
         match = INCLUDE.match(line)
         target = match and locate(match.group(1), path)
         if target:
-            paste(target.resolve(), seen, out)
+            paste(target.resolve(), scopes[-1], out)
         elif not re.match(r"\s*#\s*pragma\s+once", line):
             out.append(line)
-    out.append("\n")
+    out.append("\n#endif\n\n")
 
 
 def main():

@@ -17,6 +17,9 @@ struct MultilabelOptions {
   std::string data_path;
   std::string model = "conv_net";
   std::string device = "cpu";
+  bool amp = false;          ///< activations in bfloat16, parameters in float; on a GPU
+  bool strict_fp32 = false;  ///< no TensorFloat-32 in float products; on a GPU
+  bool eager = false;        ///< no captured graphs; on a GPU
   std::int64_t batch_size = 64;
   std::int64_t epochs = 1000;
   std::int64_t patience = 10;
@@ -66,6 +69,12 @@ struct MultilabelResult {
 /// when it is interrupted. Throws kfer::Error for whatever is wrong with options, files or numbers.
 MultilabelResult run_multilabel(const MultilabelOptions& options, const kfer::io::Json& arguments,
                                 const std::string& resume_command);
+
+/// The same on device D, whatever the options say. Defined for each device of the build: see
+/// multilabel_experiment.hpp.
+template <class D>
+MultilabelResult run_multilabel_on(const MultilabelOptions& options, const kfer::io::Json& arguments,
+                                   const std::string& resume_command);
 
 /// "published | obtained | difference" for one model.
 std::string compare_with_published(const std::string& model, const MultilabelResult& result);

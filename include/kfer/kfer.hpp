@@ -12,6 +12,9 @@
 #include "kfer/fwd.hpp"
 
 #include "kfer/device/cpu.hpp"
+#if defined(__CUDACC__)
+#include "kfer/device/cuda.hpp"
+#endif
 #include "kfer/device/with_device.hpp"
 
 #include "kfer/tensor/compare.hpp"

@@ -6,6 +6,7 @@
 // has no kernel of its own.
 #pragma once
 
+#include "../common/convert.cuh"
 #include "../common/grid.cuh"
 
 KFER_KERNELS_BEGIN
@@ -32,24 +33,28 @@ struct Extents {
   long long v[MemoryOrder::max_dims];
 };
 
-template <class T>
-__global__ void relayout_naive(const T* __restrict__ x, MemoryOrder from, T* __restrict__ y, MemoryOrder to,
-                               Extents shape, long long size) {
-  const long long stride = static_cast<long long>(gridDim.x) * blockDim.x;
-  for (long long at = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; at < size;
-       at += stride) {
-    long long index[MemoryOrder::max_dims] = {};
-    long long rest = at;
+template <class Index, class In, class Out>
+__global__ void __launch_bounds__(256)
+    relayout_naive(const In* __restrict__ x, MemoryOrder from, Out* __restrict__ y, MemoryOrder to,
+                   Extents shape, Index size) {
+  const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
+  for (Index at = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; at < size; at += stride) {
+    Index index[MemoryOrder::max_dims] = {};
+    Index rest = at;
     for (int a = to.axes - 1; a >= 0; --a) {
-      index[to.dim[a]] += rest % to.extent[a] * to.step[a];
-      rest /= to.extent[a];
+      const auto extent = static_cast<Index>(to.extent[a]);
+      index[to.dim[a]] += rest % extent * static_cast<Index>(to.step[a]);
+      rest /= extent;
     }
     bool inside = true;  // the destination's padding is zero
-    for (int d = 0; d < MemoryOrder::max_dims; ++d) inside = inside && index[d] < shape.v[d];
-    long long source = 0;
-    for (int a = 0; a < from.axes; ++a)
-      source = source * from.extent[a] + index[from.dim[a]] / from.step[a] % from.extent[a];
-    y[at] = inside ? x[source] : T{};
+    for (int d = 0; d < MemoryOrder::max_dims; ++d)
+      inside = inside && index[d] < static_cast<Index>(shape.v[d]);
+    Index source = 0;
+    for (int a = 0; a < from.axes; ++a) {
+      const auto extent = static_cast<Index>(from.extent[a]);
+      source = source * extent + index[from.dim[a]] / static_cast<Index>(from.step[a]) % extent;
+    }
+    y[at] = inside ? Convert<Out, In>{}(x[source]) : Out{};
   }
 }
 

@@ -45,7 +45,8 @@ TEST_CASE("counters of a tile of a blocked layout") {
             mask.keeps(static_cast<std::uint64_t>((5 + pixel) * 64 + 16 + lane)));
 }
 
-TEST_CASE_TEMPLATE("dropout keeps the elements that the mask names, in any memory order", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("dropout keeps the elements that the mask names, in any memory order", D,
+                   test::TestDevice) {
   const DropoutMask mask{0.5f, {.seed = 7, .stream = 3}};
   for (const Shape& shape :
        {Shape{2, 16, 5, 7}, Shape{1, 32, 40, 33}, Shape{3, 3, 17, 19}, Shape{2, 1, 1, 1}, Shape{5, 24, 2, 3},

@@ -65,8 +65,8 @@ TEST_CASE_TEMPLATE("gradients of linear", D, test::TestDevice) {
 }
 
 TEST_CASE_TEMPLATE("linear gives the same bits in every run", D, test::TestDevice) {
-  const Variable<float, D> x(cast<float>(numbers({64, 5000}, 1)), true),
-      w(cast<float>(numbers({24, 5000}, 2)), true);
+  const Variable<float, D> x(to_device<D>(cast<float>(numbers({64, 5000}, 1))), true),
+      w(to_device<D>(cast<float>(numbers({24, 5000}, 2))), true);
   const auto once = [&] {
     const auto y = linear(x, w);
     w.settle(Layout::row_major(2));

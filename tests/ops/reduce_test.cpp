@@ -20,7 +20,7 @@ TEST_CASE_TEMPLATE("sums and means in closed form", D, test::TestDevice) {
 }
 
 TEST_CASE_TEMPLATE("reductions in float agree with double in every memory order, and have their gradients", D,
-                   Cpu) {
+                   test::TestDevice) {
   for (const auto& dims : std::vector<std::vector<int>>{{}, {0}, {1}, {2, 3}, {0, 2, 3}, {3}, {1, 3}})
     for (const bool keep : {false, true})
       for (const Shape& shape : {Shape{2, 16, 3, 5}, Shape{2, 3, 5, 7}, Shape{1, 8, 1, 90}}) {

@@ -44,13 +44,13 @@ TEST_CASE_TEMPLATE("concat and slice undo each other along every dimension and m
   for (const Shape& shape : {Shape{2, 16, 3, 5}, {3, 32, 2, 2}, {2, 3, 5, 4}, {1, 8, 1, 1}})
     for (std::int64_t dim = 0; dim < 4; ++dim)
       for (const Layout& layout : test::layouts_of(shape)) {
-        const Variable<float, D> x(cast<float>(numbers(shape, 1)).to(layout), true);
+        const Variable<float, D> x(to_device<D>(cast<float>(numbers(shape, 1)).to(layout)), true);
         const std::int64_t cut = shape.at(dim) / 2;
         const auto first = slice(x, dim, 0, cut), second = slice(x, dim, cut, shape.at(dim) - cut);
         const auto y = concat(std::vector{first, second}, dim);
         CHECK(largest_difference(y.value(), x.value()) == 0);
         const auto dy = cast<float>(numbers(shape, 2));
-        backward(y, dy.to(layout));
+        backward(y, to_device<D>(dy.to(layout)));
         CHECK(largest_difference(x.grad(), dy) == 0);
       }
   const Variable<float, D> a(Tensor<float, D>({1, 2}, {1, 2})), b(Tensor<float, D>({1, 1}, {3}));

@@ -7,24 +7,30 @@
 #include "kfer/optim/schedule.hpp"
 #include "kfer/optim/sgd_cpu.hpp"
 #include "kfer/tensor/compare.hpp"
+#include "support/device.hpp"
+
+#if defined(__CUDACC__) || defined(KFER_TEST_SIMT)
+#include "kfer/optim/optim_cuda.hpp"
+#endif
 
 using namespace kfer;
 
 namespace {
 
-template <class T = float>
-using Named = std::vector<std::pair<std::string, Variable<T>>>;
+using D = test::TestDevice;
+using Var = Variable<float, D>;
+using Named = std::vector<std::pair<std::string, Var>>;
+using FloatAdam = Adam<float, D>;
+using FloatSgd = Sgd<float, D>;
 
-template <class T = float>
-Variable<T> leaf(const Shape& shape, std::uint64_t stream) {
-  return Variable<T>(uniform<T>(shape, {3, stream}, -1, 1), true);
+Var leaf(const Shape& shape, std::uint64_t stream) {
+  return Var(uniform<float, D>(shape, {3, stream}, -1, 1), true);
 }
-template <class T>
-void give_gradient(Variable<T>& v, std::uint64_t stream) {
+void give_gradient(Var& v, std::uint64_t stream) {
   v.zero_grad();
-  v.accumulate_grad(uniform<T>(v.shape(), {4, stream}, -1, 1));
+  v.accumulate_grad(uniform<float, D>(v.shape(), {4, stream}, -1, 1));
 }
-bool same_bits(const Tensor<float>& a, const Tensor<float>& b) {
+bool same_bits(const Tensor<float, D>& a, const Tensor<float, D>& b) {
   return a.to_vector() == b.to_vector();
 }
 
@@ -33,9 +39,9 @@ bool same_bits(const Tensor<float>& a, const Tensor<float>& b) {
 TEST_CASE("Adam's first step moves every weight by the rate, against the gradient's sign") {
   // m / (1 - beta1) = g and sqrt(v / (1 - beta2)) = |g|, whatever the betas.
   for (const std::int64_t n : {1, 7, 8, 9, 64, 16383, 16384, 16385, 50021}) {
-    Variable<float> w(zeros({n}), true);
+    Var w(zeros<float, D>({n}), true);
     give_gradient(w, 1);
-    Adam<float> adam(Named<>{{"w", w}}, {.lr = 0.25, .epsilon = 1e-12});
+    FloatAdam adam(Named{{"w", w}}, {.lr = 0.25, .epsilon = 1e-12});
     adam.step();
     const auto g = w.grad().to_vector(), moved = w.value().to_vector();
     double worst = 0;
@@ -52,7 +58,7 @@ TEST_CASE("a step does not depend on memory order, thread count or a change of o
     set_num_threads(threads);
     auto w = leaf(shape, 1), b = leaf({5}, 2);
     w.mutable_value() = w.value().to(first);
-    Adam<float> adam(Named<>{{"w", w}, {"b", b}}, {.lr = 0.01, .weight_decay = 0.1, .amsgrad = true});
+    FloatAdam adam(Named{{"w", w}, {"b", b}}, {.lr = 0.01, .weight_decay = 0.1, .amsgrad = true});
     for (std::uint64_t t = 0; t < 4; ++t) {
       if (t == 2) w.mutable_value() = w.value().to(later);
       give_gradient(w, 10 + t);
@@ -84,9 +90,9 @@ TEST_CASE("a step does not depend on memory order, thread count or a change of o
 
 TEST_CASE("a step writes only to the model's own weights, and in place when nobody shares them") {
   auto w = leaf({1000}, 1);
-  Adam<float> adam(Named<>{{"w", w}});
+  FloatAdam adam(Named{{"w", w}});
   give_gradient(w, 2);
-  const Tensor<float> snapshot = w.value();
+  const Tensor<float, D> snapshot = w.value();
   const auto values = snapshot.to_vector();
   adam.step();
   CHECK(snapshot.to_vector() == values);
@@ -101,7 +107,7 @@ TEST_CASE("a step writes only to the model's own weights, and in place when nobo
 TEST_CASE("parameters without a gradient stay; none at all is an error") {
   auto a = leaf({4}, 1), b = leaf({4}, 2);
   const auto before = b.value().to_vector();
-  Adam<float> adam(Named<>{{"a", a}, {"b", b}}, {.weight_decay = 0.5});
+  FloatAdam adam(Named{{"a", a}, {"b", b}}, {.weight_decay = 0.5});
   CHECK_THROWS_AS(adam.step(), ValueError);
   CHECK(adam.steps() == 0);
   give_gradient(a, 3);
@@ -113,15 +119,14 @@ TEST_CASE("parameters without a gradient stay; none at all is an error") {
 }
 
 TEST_CASE_TEMPLATE("an optimiser continued from its saved state takes the same steps, bit for bit", Optimizer,
-                   Adam<float>, Sgd<float>) {
-  const auto make = [](Variable<float>& w, Variable<float>& b) {
-    if constexpr (std::is_same_v<Optimizer, Adam<float>>)
-      return Optimizer(Named<>{{"w", w}, {"b", b}}, {.lr = 0.1, .amsgrad = true});
+                   FloatAdam, FloatSgd) {
+  const auto make = [](Var& w, Var& b) {
+    if constexpr (std::is_same_v<Optimizer, FloatAdam>)
+      return Optimizer(Named{{"w", w}, {"b", b}}, {.lr = 0.1, .amsgrad = true});
     else
-      return Optimizer(Named<>{{"w", w}, {"b", b}}, {.lr = 0.1, .momentum = 0.9, .dampening = 0.5});
+      return Optimizer(Named{{"w", w}, {"b", b}}, {.lr = 0.1, .momentum = 0.9, .dampening = 0.5});
   };
-  const auto advance = [](Optimizer& o, Variable<float>& w, Variable<float>& b, std::uint64_t from,
-                          std::uint64_t to) {
+  const auto advance = [](Optimizer& o, Var& w, Var& b, std::uint64_t from, std::uint64_t to) {
     for (; from < to; ++from) {
       give_gradient(w, 10 + from);
       give_gradient(b, 30 + from);
@@ -131,11 +136,11 @@ TEST_CASE_TEMPLATE("an optimiser continued from its saved state takes the same s
   auto w = leaf({3, 19}, 1), b = leaf({1}, 2);
   auto straight = make(w, b);
   advance(straight, w, b, 0, 3);
-  const Tensor<float> w3 = w.value(), b3 = b.value();
+  const Tensor<float, D> w3 = w.value(), b3 = b.value();
   const auto state = straight.state();
   advance(straight, w, b, 3, 6);
 
-  Variable<float> w2(w3, true), b2(b3, true);
+  Var w2(w3, true), b2(b3, true);
   auto continued = make(w2, b2);
   continued.load_state(state, 3);
   CHECK(continued.steps() == 3);
@@ -147,15 +152,15 @@ TEST_CASE_TEMPLATE("an optimiser continued from its saved state takes the same s
 TEST_CASE("saved state that does not fit is refused and changes nothing") {
   auto w = leaf({3}, 1);
   give_gradient(w, 2);
-  Adam<float> adam(Named<>{{"w", w}});
+  FloatAdam adam(Named{{"w", w}});
   adam.step();
   const auto state = adam.state();
   auto wrong_shape = state;
-  wrong_shape[1].second = zeros({4});
+  wrong_shape[1].second = zeros<float, D>({4});
   CHECK_THROWS_WITH_AS(adam.load_state(wrong_shape, 1), "optimiser state 'v.w': expected [3], got [4]",
                        ShapeError);
   auto unknown = state;
-  unknown.emplace_back("m.other", zeros({3}));
+  unknown.emplace_back("m.other", zeros<float, D>({3}));
   CHECK_THROWS_WITH_AS(adam.load_state(unknown, 1),
                        "optimiser state: 'm.other' belongs to no parameter of this optimiser", ValueError);
   auto half = state;
@@ -170,17 +175,17 @@ TEST_CASE("saved state that does not fit is refused and changes nothing") {
 
 TEST_CASE("options out of range are refused") {
   auto w = leaf({3}, 1);
-  const Named<> named{{"w", w}};
-  CHECK_THROWS_AS(Adam<float>(Named<>{}), ValueError);
-  CHECK_THROWS_AS(Adam<float>(Named<>{{"w", w}, {"w", w}}), ValueError);
-  CHECK_THROWS_AS(Adam<float>(named, {.beta1 = 1}), ValueError);
-  CHECK_THROWS_AS(Adam<float>(named, {.beta2 = -0.1}), ValueError);
-  CHECK_THROWS_AS(Adam<float>(named, {.beta2 = NAN}), ValueError);
-  CHECK_THROWS_AS(Adam<float>(named, {.epsilon = 0}), ValueError);
-  CHECK_THROWS_AS(Adam<float>(named, {.weight_decay = -1}), ValueError);
-  CHECK_THROWS_AS(Sgd<float>(named, {.momentum = 1}), ValueError);
-  CHECK_THROWS_AS(Sgd<float>(named, {.nesterov = true}), ValueError);
-  Adam<float> adam(named);
+  const Named named{{"w", w}};
+  CHECK_THROWS_AS(FloatAdam(Named{}), ValueError);
+  CHECK_THROWS_AS(FloatAdam(Named{{"w", w}, {"w", w}}), ValueError);
+  CHECK_THROWS_AS(FloatAdam(named, {.beta1 = 1}), ValueError);
+  CHECK_THROWS_AS(FloatAdam(named, {.beta2 = -0.1}), ValueError);
+  CHECK_THROWS_AS(FloatAdam(named, {.beta2 = NAN}), ValueError);
+  CHECK_THROWS_AS(FloatAdam(named, {.epsilon = 0}), ValueError);
+  CHECK_THROWS_AS(FloatAdam(named, {.weight_decay = -1}), ValueError);
+  CHECK_THROWS_AS(FloatSgd(named, {.momentum = 1}), ValueError);
+  CHECK_THROWS_AS(FloatSgd(named, {.nesterov = true}), ValueError);
+  FloatAdam adam(named);
   give_gradient(w, 1);
   adam.lr = NAN;
   CHECK_THROWS_AS(adam.step(), ValueError);
@@ -190,7 +195,7 @@ TEST_CASE("the global norm is that of all gradients together, and clipping scale
   auto a = leaf({3, 4}, 1), b = leaf({40000}, 2), none = leaf({2}, 3);
   give_gradient(a, 4);
   give_gradient(b, 5);
-  Named<> named{{"a", a}, {"none", none}, {"b", b}};
+  Named named{{"a", a}, {"none", none}, {"b", b}};
   long double sum = 0;
   for (const auto* v : {&a, &b})
     for (const float g : v->grad().to_vector()) sum += static_cast<long double>(g) * g;
@@ -218,12 +223,12 @@ TEST_CASE("the global norm is that of all gradients together, and clipping scale
 
 TEST_CASE("a scale handed to the step equals scaled gradients") {
   auto a = leaf({100}, 1);
-  Variable<float> b(a.value(), true);
+  Var b(a.value(), true);
   give_gradient(a, 2);
   b.accumulate_grad(a.grad());
-  Named<> named{{"b", b}};
-  clip_impl<float, Cpu>::scale(b.mutable_grad(), 0.5);
-  Sgd<float> one(Named<>{{"a", a}}), two(named);
+  Named named{{"b", b}};
+  clip_impl<float, D>::scale(b.mutable_grad(), 0.5);
+  FloatSgd one(Named{{"a", a}}), two(named);
   one.step(0.5);
   two.step();
   CHECK(largest_difference(a.value(), b.value()) < 1e-7);
@@ -234,8 +239,10 @@ TEST_CASE("a gradient that is not finite is named") {
     auto a = leaf({3}, 1), b = leaf({20000}, 2);
     give_gradient(a, 3);
     give_gradient(b, 4);
-    b.mutable_grad().mutable_data()[19999] = bad;
-    Named<> named{{"layer1.weight", a}, {"fc.weight", b}};
+    auto values = b.grad().to_vector();
+    values[19999] = bad;
+    b.mutable_grad() = Tensor<float, D>({20000}, std::span<const float>(values));
+    Named named{{"layer1.weight", a}, {"fc.weight", b}};
     CHECK(first_non_finite_gradient(named) == "fc.weight");
     CHECK_THROWS_WITH_AS(global_norm(named), "the gradient of 'fc.weight' is not finite", NumericError);
     CHECK_THROWS_AS(clip_global_norm(named, 1), NumericError);

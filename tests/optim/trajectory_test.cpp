@@ -9,10 +9,17 @@
 #include "kfer/optim/schedule.hpp"
 #include "kfer/optim/sgd_cpu.hpp"
 #include "kfer/tensor/compare.hpp"
+#include "support/device.hpp"
+
+#if defined(__CUDACC__) || defined(KFER_TEST_SIMT)
+#include "kfer/optim/optim_cuda.hpp"
+#endif
 
 using namespace kfer;
 
 namespace {
+
+using D = test::TestDevice;
 
 /// One case of a golden file: tensors "case<i>/<name>" and metadata "case<i>.<name>".
 struct Case {
@@ -37,20 +44,21 @@ struct Case {
     return out;
   }
   template <class T>
-  Tensor<T> tensor(const std::string& name) const {
+  Tensor<T, D> tensor(const std::string& name) const {
     const std::string key = text("case", index, '/', name);
     const auto values = file.values<float>(key);
-    return Tensor<T>(file.at(key).shape, std::span<const T>(std::vector<T>(values.begin(), values.end())));
+    return Tensor<T, D>(file.at(key).shape, std::span<const T>(std::vector<T>(values.begin(), values.end())));
   }
 };
 
 template <class T>
-using Named = std::vector<std::pair<std::string, Variable<T>>>;
+using Named = std::vector<std::pair<std::string, Variable<T, D>>>;
 
 /// Steps an optimiser through a case's gradients; returns the largest difference from its weights, over all
 /// steps.
 template <class T, class Optimizer>
-double follow(const Case& c, Variable<T> w, Optimizer& optimizer, const std::vector<float>* rates = nullptr) {
+double follow(const Case& c, Variable<T, D> w, Optimizer& optimizer,
+              const std::vector<float>* rates = nullptr) {
   const auto grads = c.tensor<T>("grads"), expected = c.tensor<T>("w");
   double worst = 0;
   for (std::int64_t t = 0; t < grads.size(0); ++t) {
@@ -73,25 +81,25 @@ TEST_CASE_TEMPLATE("optimisers follow PyTorch's trajectories", T, float, double)
   for (int i = 0; i < cases; ++i) {
     const Case c{file, i};
     CAPTURE(i);
-    Variable<T> w(c.tensor<T>("w0"), true);
+    Variable<T, D> w(c.tensor<T>("w0"), true);
     Named<T> named{{"w", w}};
     const std::string op = c.text_of("op");
     double difference = HUGE_VAL;
     if (op == "SGD") {
-      Sgd<T> sgd(named, {.lr = c.number("lr"),
-                         .momentum = c.number("momentum"),
-                         .dampening = c.number("dampening"),
-                         .nesterov = c.flag("nesterov"),
-                         .weight_decay = c.number("weight_decay")});
+      Sgd<T, D> sgd(named, {.lr = c.number("lr"),
+                            .momentum = c.number("momentum"),
+                            .dampening = c.number("dampening"),
+                            .nesterov = c.flag("nesterov"),
+                            .weight_decay = c.number("weight_decay")});
       difference = follow(c, w, sgd);
     } else {
-      Adam<T> adam(named, {.lr = c.number("lr"),
-                           .beta1 = c.numbers("betas").at(0),
-                           .beta2 = c.numbers("betas").at(1),
-                           .epsilon = c.number("eps"),
-                           .weight_decay = c.number("weight_decay"),
-                           .decoupled = op == "AdamW",
-                           .amsgrad = c.flag("amsgrad")});
+      Adam<T, D> adam(named, {.lr = c.number("lr"),
+                              .beta1 = c.numbers("betas").at(0),
+                              .beta2 = c.numbers("betas").at(1),
+                              .epsilon = c.number("eps"),
+                              .weight_decay = c.number("weight_decay"),
+                              .decoupled = op == "AdamW",
+                              .amsgrad = c.flag("amsgrad")});
       difference = follow(c, w, adam);
     }
     CHECK(difference < (std::is_same_v<T, float> ? 1e-6 : 1e-7));  // the file itself is float32
@@ -111,9 +119,9 @@ TEST_CASE_TEMPLATE("Adam with epsilon_hat follows Keras, with its decaying rate"
       for (std::size_t t = 0; t < rates.size(); ++t)
         CHECK(schedule(static_cast<std::int64_t>(t)) == doctest::Approx(rates[t]).epsilon(1e-6));
     }
-    Variable<T> w(c.tensor<T>("w0"), true);
+    Variable<T, D> w(c.tensor<T>("w0"), true);
     const auto betas = c.numbers("betas");
-    Adam<T> adam(
+    Adam<T, D> adam(
         Named<T>{{"w", w}},
         {.beta1 = betas.at(0), .beta2 = betas.at(1), .epsilon = c.number("eps"), .epsilon_hat = true});
     CHECK(follow(c, w, adam, &rates) < (std::is_same_v<T, float> ? 1e-6 : 1e-7));

@@ -1,5 +1,5 @@
-// The device that a test program of operations tests: Cuda under a CUDA compiler; Simt, the Cuda backend on the host
-// SIMT executor, with KFER_TEST_SIMT; else Cpu. One source serves all three.
+// The device that a test program of operations tests: Cuda under a CUDA compiler; Simt, the Cuda backend on
+// the host SIMT executor, with KFER_TEST_SIMT; else Cpu. One source serves all three.
 #pragma once
 
 #include "kfer/fwd.hpp"

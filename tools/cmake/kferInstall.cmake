@@ -13,8 +13,9 @@ install(TARGETS kfer EXPORT kferTargets)
 install(EXPORT kferTargets NAMESPACE kfer:: DESTINATION ${package_dir})
 configure_package_config_file(tools/cmake/kferConfig.cmake.in kferConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(kferConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+file(GLOB modules tools/cmake/Find*.cmake)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/kferConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/kferConfigVersion.cmake
-              tools/cmake/kferDependencies.cmake
+              tools/cmake/kferDependencies.cmake tools/cmake/kferCudaTarget.cmake ${modules}
         DESTINATION ${package_dir})
 
 # pkg-config: the same flags, spelled out.

@@ -9,7 +9,7 @@ namespace kfer::models {
 /// Three times convolution, ReLU, 2x2 max pooling: [N, 3, H, W] -> [N, 32, H / 8, W / 8].
 template <FloatingElement T = float, class D = Cpu>
 struct AutoencoderEncoder {
-  using parameter_type = Variable<T, D>;
+  using parameter_type = Variable<parameter_t<T>, D>;
 
   Conv2d<T, D> conv1, conv2, conv3;
   MaxPool2d pool{{.kernel = 2, .stride = 2}};
@@ -33,7 +33,7 @@ struct AutoencoderEncoder {
 /// result is the logit of the reconstruction.
 template <FloatingElement T = float, class D = Cpu>
 struct AutoencoderDecoder {
-  using parameter_type = Variable<T, D>;
+  using parameter_type = Variable<parameter_t<T>, D>;
 
   ConvTranspose2d<T, D> conv1, conv2, conv3;
   Conv2d<T, D> conv4;
@@ -61,7 +61,7 @@ struct AutoencoderDecoder {
 /// 48,003 parameters. x: [N, 3, H, W] in [0, 1], H and W multiples of 8.
 template <FloatingElement T = float, class D = Cpu>
 struct Autoencoder {
-  using parameter_type = Variable<T, D>;
+  using parameter_type = Variable<parameter_t<T>, D>;
   static constexpr const char* name = "autoencoder";
 
   AutoencoderEncoder<T, D> encoder;
@@ -85,7 +85,7 @@ struct Autoencoder {
 /// 121,779 (6 classes), 318,867 (22) or 343,539 (24) parameters.
 template <FloatingElement T = float, class D = Cpu>
 struct AutoencoderClassifier {
-  using parameter_type = Variable<T, D>;
+  using parameter_type = Variable<parameter_t<T>, D>;
   static constexpr const char* name = "autoencoder_classifier";
 
   Autoencoder<T, D> autoencoder;

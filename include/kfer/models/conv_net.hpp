@@ -16,7 +16,7 @@ struct ConvNetConfig {
 /// 5x5) parameters.
 template <FloatingElement T = float, class D = Cpu>
 struct ConvNet {
-  using parameter_type = Variable<T, D>;
+  using parameter_type = Variable<parameter_t<T>, D>;
   static constexpr const char* name = "conv_net";
 
   Conv2d<T, D> conv1, conv2, conv3;

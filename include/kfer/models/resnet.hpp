@@ -23,7 +23,7 @@ struct ResNetConfig {
 /// 1x1 reduce, 3x3, 1x1 expand by 4, each with batch norm; ReLU after the sum with the shortcut.
 template <FloatingElement T = float, class D = Cpu>
 struct Bottleneck {
-  using parameter_type = Variable<T, D>;
+  using parameter_type = Variable<parameter_t<T>, D>;
   static constexpr std::int64_t expansion = 4;
 
   Conv2d<T, D> conv1;
@@ -75,7 +75,7 @@ struct Bottleneck {
 /// ResNet-50 without its classifier: [N, 3, H, W] -> [N, 2048]. Parameters carry torchvision's names.
 template <FloatingElement T = float, class D = Cpu>
 struct ResNet50 {
-  using parameter_type = Variable<T, D>;
+  using parameter_type = Variable<parameter_t<T>, D>;
   static constexpr const char* name = "resnet50";
   static constexpr std::int64_t features = 2048;
 
@@ -125,7 +125,7 @@ struct ResNet50 {
 /// 17,265,264 (24).
 template <FloatingElement T = float, class D = Cpu>
 struct ResNet50Classifier {
-  using parameter_type = Variable<T, D>;
+  using parameter_type = Variable<parameter_t<T>, D>;
   static constexpr const char* name = "resnet50_classifier";
 
   ResNet50<T, D> backbone;

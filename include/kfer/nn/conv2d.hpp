@@ -3,6 +3,7 @@
 
 #include "kfer/nn/init.hpp"
 #include "kfer/nn/observe.hpp"
+#include "kfer/nn/rounded.hpp"
 #include "kfer/ops/conv2d/conv2d.hpp"
 
 namespace kfer {
@@ -17,13 +18,15 @@ struct Conv2dConfig {
   Initializer init = init::glorot_uniform;
 };
 
-/// See conv2d. weight: [out, in / groups, KH, KW]; bias: [out], from 0.
+/// See conv2d. weight: [out, in / groups, KH, KW]; bias: [out], from 0. For activations in bfloat16 the
+/// parameters are float, and are rounded on their way into the operation.
 template <FloatingElement T = float, class D = Cpu>
 struct Conv2d {
-  using parameter_type = Variable<T, D>;
+  using P = parameter_t<T>;
+  using parameter_type = Variable<P, D>;
 
-  Variable<T, D> weight;
-  std::optional<Variable<T, D>> bias;
+  Variable<P, D> weight;
+  std::optional<Variable<P, D>> bias;
   Conv2dOptions options;
 
   Conv2d(std::int64_t in, std::int64_t out, Extent2d kernel, RandomStream& random,
@@ -36,9 +39,9 @@ struct Conv2d {
                 .dropout = {}} {
     require(config.groups >= 1 && in % config.groups == 0 && out % config.groups == 0,
             "Conv2d: ", config.groups, " groups do not divide ", in, " input and ", out, " output channels");
-    weight = detail::make_parameter<Variable<T, D>>({out, in / config.groups, kernel.height, kernel.width},
+    weight = detail::make_parameter<Variable<P, D>>({out, in / config.groups, kernel.height, kernel.width},
                                                     config.init, random);
-    if (config.bias) bias.emplace(zeros<T, D>({out}), true);
+    if (config.bias) bias.emplace(zeros<P, D>({out}), true);
   }
 
   Variable<T, D> operator()(const Variable<T, D>& x) const { return (*this)(x, std::nullopt); }
@@ -46,7 +49,11 @@ struct Conv2d {
   Variable<T, D> operator()(const Variable<T, D>& x, const std::optional<DropoutMask>& dropout) const {
     Conv2dOptions all = options;
     all.dropout = dropout;
-    return detail::observed(this, conv2d(x, weight, bias ? &*bias : nullptr, all));
+    // In the operation's order before it is rounded, so that this is done once and not at every use.
+    if constexpr (!std::same_as<P, T>)
+      weight.settle(conv2d_impl<T, D>::weight_layout(Conv2dShape::of(x.shape(), weight.shape(), all)));
+    const auto b = detail::rounded<T>(bias);
+    return detail::observed(this, conv2d(x, detail::rounded<T>(weight), b ? &*b : nullptr, all));
   }
 
   template <class Visitor>

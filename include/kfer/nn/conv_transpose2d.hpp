@@ -3,6 +3,7 @@
 
 #include "kfer/nn/init.hpp"
 #include "kfer/nn/observe.hpp"
+#include "kfer/nn/rounded.hpp"
 #include "kfer/ops/conv_transpose2d/conv_transpose2d.hpp"
 
 namespace kfer {
@@ -16,28 +17,32 @@ struct ConvTranspose2dConfig {
   Initializer init = init::glorot_uniform;
 };
 
-/// See conv_transpose2d. weight: [in, out, KH, KW]; bias: [out], from 0.
+/// See conv_transpose2d. weight: [in, out, KH, KW]; bias: [out], from 0. For activations in bfloat16 the
+/// parameters are float, as those of Conv2d.
 template <FloatingElement T = float, class D = Cpu>
 struct ConvTranspose2d {
-  using parameter_type = Variable<T, D>;
+  using P = parameter_t<T>;
+  using parameter_type = Variable<P, D>;
 
-  Variable<T, D> weight;
-  std::optional<Variable<T, D>> bias;
+  Variable<P, D> weight;
+  std::optional<Variable<P, D>> bias;
   ConvTranspose2dOptions options;
 
   ConvTranspose2d(std::int64_t in, std::int64_t out, Extent2d kernel, RandomStream& random,
                   const ConvTranspose2dConfig& config = {})
-      : weight(detail::make_parameter<Variable<T, D>>({in, out, kernel.height, kernel.width}, config.init,
+      : weight(detail::make_parameter<Variable<P, D>>({in, out, kernel.height, kernel.width}, config.init,
                                                       random)) {
     options.stride = config.stride;
     options.padding = config.padding;
     options.output_padding = config.output_padding;
     options.relu = config.relu;
-    if (config.bias) bias.emplace(zeros<T, D>({out}), true);
+    if (config.bias) bias.emplace(zeros<P, D>({out}), true);
   }
 
   Variable<T, D> operator()(const Variable<T, D>& x) const {
-    return detail::observed(this, conv_transpose2d(x, weight, bias ? &*bias : nullptr, options));
+    const auto b = detail::rounded<T>(bias);
+    return detail::observed(this,
+                            conv_transpose2d(x, detail::rounded<T>(weight), b ? &*b : nullptr, options));
   }
 
   template <class Visitor>

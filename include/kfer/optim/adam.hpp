@@ -5,6 +5,8 @@
 #include <cmath>
 #include <span>
 
+#include "kfer/device/captured_graph.hpp"
+#include "kfer/device/replayed.hpp"
 #include "kfer/optim/parameter_list.hpp"
 
 namespace kfer {
@@ -29,7 +31,8 @@ struct AdamCoefficients {
   bool amsgrad;  ///< v in the formula is the largest v so far: moment 2
 };
 
-/// run(pieces, coefficients): moments 0 = m, 1 = v, 2 = largest v. One specialisation a device.
+/// `piece_size`, and run(pieces, coefficients): moments 0 = m, 1 = v, 2 = largest v. One specialisation a
+/// device.
 template <FloatingElement T, class D>
 struct adam_impl;
 
@@ -56,23 +59,35 @@ class Adam {
   /// Moves every parameter that has a gradient; gradients are multiplied by `grad_scale` on the way (see
   /// clip.hpp). Throws ValueError if no parameter has one, or for a rate that is negative or not a number.
   void step(double grad_scale = 1) {
+    const auto pieces = list_.pieces(adam_impl<T, D>::piece_size);
+    advance(grad_scale);
+    run(pieces.items);
+  }
+
+  /// A step in two halves, for steps that are captured once and replayed. The host's: counts the step and
+  /// works out its numbers, from `lr`; before every replay.
+  void advance(double grad_scale = 1) {
     require(lr >= 0, "Adam: the learning rate must not be negative, got ", lr);
-    const auto pieces = list_.pieces();
     ++steps_;
     const double t = static_cast<double>(steps_);
     const double correction1 = 1 - std::pow(options_.beta1, t);
     const double correction2 = std::sqrt(1 - std::pow(options_.beta2, t));
     const bool hat = options_.epsilon_hat;
-    adam_impl<T, D>::run(pieces.items, {.grad_scale = grad_scale,
-                                        .l2 = options_.decoupled ? 0 : options_.weight_decay,
-                                        .keep = options_.decoupled ? 1 - lr * options_.weight_decay : 1,
-                                        .rate = lr / correction1 * (hat ? correction2 : 1),
-                                        .root_scale = hat ? 1 : 1 / correction2,
-                                        .epsilon = options_.epsilon,
-                                        .beta1 = options_.beta1,
-                                        .beta2 = options_.beta2,
-                                        .amsgrad = options_.amsgrad});
+    coefficients_.set({.grad_scale = grad_scale,
+                       .l2 = options_.decoupled ? 0 : options_.weight_decay,
+                       .keep = options_.decoupled ? 1 - lr * options_.weight_decay : 1,
+                       .rate = lr / correction1 * (hat ? correction2 : 1),
+                       .root_scale = hat ? 1 : 1 / correction2,
+                       .epsilon = options_.epsilon,
+                       .beta1 = options_.beta1,
+                       .beta2 = options_.beta2,
+                       .amsgrad = options_.amsgrad});
   }
+  /// The device's half: captured, each replay uses the numbers of the last `advance()`.
+  void apply() { run(list_.pieces(adam_impl<T, D>::piece_size).items); }
+  /// Makes sure that no other tensor shares the moments: a captured step writes them where they are.
+  void own_storage() { list_.own_storage(); }
+
   void zero_grad() { list_.zero_grad(); }
 
   /// Steps taken so far.
@@ -95,9 +110,17 @@ class Adam {
     return {"m", "v"};
   }
 
+  void run(std::span<const ParameterPiece<T>> pieces) {
+    if constexpr (Capturing<D>)
+      adam_impl<T, D>::run(pieces, coefficients_.value(), coefficients_.device());
+    else
+      adam_impl<T, D>::run(pieces, coefficients_.value());
+  }
+
   AdamOptions options_;
   ParameterList<T, D> list_;
   std::int64_t steps_ = 0;
+  ReplayedValue<AdamCoefficients, D> coefficients_;
 };
 
 }  // namespace kfer

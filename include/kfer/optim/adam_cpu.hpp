@@ -64,6 +64,8 @@ void adam_piece(const ParameterPiece<T>& p, const AdamCoefficients& c) {
 template <class T>
 requires std::floating_point<T>
 struct adam_impl<T, Cpu> {
+  static constexpr std::int64_t piece_size = 16384;
+
   static void run(std::span<const ParameterPiece<T>> pieces, const AdamCoefficients& c) {
     parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
       const auto& piece = pieces[static_cast<std::size_t>(i)];

@@ -8,12 +8,13 @@
 #include <utility>
 #include <vector>
 
-#include "kfer/autograd/variable.hpp"
+#include "kfer/optim/parameter_list.hpp"
 
 namespace kfer {
 
-/// sum_of_squares(pieces) in double over all stretches of memory together, the same at any thread count;
-/// clamp(x, low, high) in place (a NaN stays); scale(x, factor) in place. One specialisation a device.
+/// `piece_size`, the elements of a stretch of memory at most; sum_of_squares(pieces) in double over all
+/// stretches together, the same at any thread count; clamp(x, low, high) in place (a NaN stays); scale(x,
+/// factor) in place. One specialisation a device.
 template <FloatingElement T, class D>
 struct clip_impl;
 
@@ -21,9 +22,11 @@ namespace detail {
 /// Appends the elements of `x`, padding included (it is zero), cut into pieces of equal work.
 template <FloatingElement T, class D>
 void append_pieces(std::vector<std::span<const T>>& pieces, const Tensor<T, D>& x) {
-  constexpr std::int64_t size = 16384;
-  for (std::int64_t at = 0, n = x.storage_size(); at < n; at += size)
-    pieces.emplace_back(x.data() + at, static_cast<std::size_t>(std::min(size, n - at)));
+  for (std::int64_t at = 0, n = x.storage_size(); at < n;) {
+    const std::int64_t size = std::min<std::int64_t>(clip_impl<T, D>::piece_size, n - at);
+    pieces.emplace_back(x.data() + at, static_cast<std::size_t>(size));
+    at += size;
+  }
 }
 }  // namespace detail
 

@@ -11,7 +11,7 @@ namespace kfer {
 template <class T>
 requires std::floating_point<T>
 struct clip_impl<T, Cpu> {
-  static constexpr std::int64_t grain = 16384;
+  static constexpr std::int64_t piece_size = 16384;
 
   static double sum_of_squares(std::span<const std::span<const T>> pieces) {
     std::vector<double> parts(pieces.size());
@@ -39,7 +39,7 @@ struct clip_impl<T, Cpu> {
   template <class F>
   static void for_each(Tensor<T, Cpu>& x, F f) {
     T* p = x.mutable_data();
-    parallel_ranges(x.storage_size(), grain, [=](int, std::int64_t begin, std::int64_t end) {
+    parallel_ranges(x.storage_size(), piece_size, [=](int, std::int64_t begin, std::int64_t end) {
 #pragma omp simd
       for (std::int64_t i = begin; i < end; ++i) p[i] = f(p[i]);
     });

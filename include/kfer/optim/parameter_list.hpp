@@ -1,11 +1,12 @@
 // The parameters of an optimiser with their moments, and the walk over all of them in one go.
 //
 // Moments lie in their parameter's memory order and follow it when it changes, so that a step is one linear
-// pass. The pass is cut into pieces of equal size over all parameters together: threads get equal work,
-// whatever the tensors' sizes.
+// pass. For threads the pass is cut into pieces of equal size over all parameters together, so that they get
+// equal work, whatever the tensors' sizes.
 #pragma once
 
 #include <array>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,9 @@ namespace kfer {
 /// (name, tensor) pairs: an optimiser's state.
 template <FloatingElement T, class D>
 using NamedTensors = std::vector<std::pair<std::string, Tensor<T, D>>>;
+
+/// The `piece_size` of a device that deals out work itself.
+inline constexpr std::int64_t whole_tensors = std::numeric_limits<std::int64_t>::max();
 
 /// A stretch of one parameter: weights, gradient and up to three moments, `count` elements each.
 template <FloatingElement T>
@@ -31,8 +35,6 @@ struct ParameterPiece {
 template <FloatingElement T, class D>
 class ParameterList {
  public:
-  static constexpr std::int64_t piece_size = 16384;
-
   /// Throws ValueError if a name is there twice or there is no parameter at all.
   ParameterList(std::vector<std::pair<std::string, Variable<T, D>>> parameters,
                 std::vector<std::string> names)
@@ -49,14 +51,14 @@ class ParameterList {
     for (Entry& entry : entries_) entry.variable.zero_grad();
   }
 
-  /// Pieces of all parameters that have a gradient. Moments are made (zero) when a parameter first has one.
-  /// Gradients in another memory order are copied; the result owns the copies. Throws ValueError if there is
-  /// no gradient at all.
+  /// Pieces of at most `piece_size` elements of all parameters that have a gradient. Moments are made (zero)
+  /// when a parameter first has one. Gradients in another memory order are copied; the result owns the
+  /// copies. Throws ValueError if there is no gradient at all.
   struct Pieces {
     std::vector<ParameterPiece<T>> items;
     std::vector<Tensor<T, D>> gradients;
   };
-  Pieces pieces() {
+  Pieces pieces(std::int64_t piece_size) {
     Pieces out;
     for (Entry& entry : entries_) {
       if (!entry.variable.has_grad()) continue;
@@ -66,7 +68,7 @@ class ParameterList {
       ParameterPiece<T> whole{weight.mutable_data(), out.gradients.back().data(), {}, weight.storage_size()};
       for (std::size_t k = 0; k < entry.moments.size(); ++k)
         whole.moments[k] = entry.moments[k].mutable_data();
-      for (std::int64_t at = 0; at < whole.count; at += piece_size) {
+      for (std::int64_t at = 0; at < whole.count; at += std::min(piece_size, whole.count - at)) {
         ParameterPiece<T> piece{
             whole.weight + at, whole.grad + at, {}, std::min(piece_size, whole.count - at)};
         for (std::size_t k = 0; k < entry.moments.size(); ++k) piece.moments[k] = whole.moments[k] + at;
@@ -75,6 +77,12 @@ class ParameterList {
     }
     require(!out.gradients.empty(), "an optimiser's step needs gradients: call backward() first");
     return out;
+  }
+
+  /// Moments that no other tensor shares.
+  void own_storage() {
+    for (Entry& entry : entries_)
+      for (auto& moment : entry.moments) moment.mutable_data();
   }
 
   /// "<moment>.<parameter>" -> moment, for every parameter that was ever stepped; row-major.

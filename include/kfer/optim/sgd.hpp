@@ -4,6 +4,8 @@
 
 #include <span>
 
+#include "kfer/device/captured_graph.hpp"
+#include "kfer/device/replayed.hpp"
 #include "kfer/optim/parameter_list.hpp"
 
 namespace kfer {
@@ -23,7 +25,8 @@ struct SgdCoefficients {
   bool nesterov;
 };
 
-/// run(pieces, coefficients): moment 0 = u, if there is momentum. One specialisation a device.
+/// `piece_size`, and run(pieces, coefficients): moment 0 = u, if there is momentum. One specialisation a
+/// device.
 template <FloatingElement T, class D>
 struct sgd_impl;
 
@@ -49,16 +52,24 @@ class Sgd {
 
   /// Moves every parameter that has a gradient, as Adam's does.
   void step(double grad_scale = 1) {
+    const auto pieces = list_.pieces(sgd_impl<T, D>::piece_size);
+    advance(grad_scale);
+    run(pieces.items);
+  }
+  /// The halves of a step, as Adam's.
+  void advance(double grad_scale = 1) {
     require(lr >= 0, "Sgd: the learning rate must not be negative, got ", lr);
-    const auto pieces = list_.pieces();
-    sgd_impl<T, D>::run(pieces.items, {.grad_scale = grad_scale,
-                                       .l2 = options_.weight_decay,
-                                       .momentum = options_.momentum,
-                                       .fresh = steps_ == 0 ? 1 : 1 - options_.dampening,
-                                       .lr = lr,
-                                       .nesterov = options_.nesterov});
+    coefficients_.set({.grad_scale = grad_scale,
+                       .l2 = options_.weight_decay,
+                       .momentum = options_.momentum,
+                       .fresh = steps_ == 0 ? 1 : 1 - options_.dampening,
+                       .lr = lr,
+                       .nesterov = options_.nesterov});
     ++steps_;
   }
+  void apply() { run(list_.pieces(sgd_impl<T, D>::piece_size).items); }
+  void own_storage() { list_.own_storage(); }
+
   void zero_grad() { list_.zero_grad(); }
 
   std::int64_t steps() const { return steps_; }
@@ -79,9 +90,17 @@ class Sgd {
     return {};
   }
 
+  void run(std::span<const ParameterPiece<T>> pieces) {
+    if constexpr (Capturing<D>)
+      sgd_impl<T, D>::run(pieces, coefficients_.value(), coefficients_.device());
+    else
+      sgd_impl<T, D>::run(pieces, coefficients_.value());
+  }
+
   SgdOptions options_;
   ParameterList<T, D> list_;
   std::int64_t steps_ = 0;
+  ReplayedValue<SgdCoefficients, D> coefficients_;
 };
 
 }  // namespace kfer

@@ -28,17 +28,28 @@ inline kernels::MemoryOrder memory_order(const Shape& shape, const Layout& layou
   }
   return order;
 }
+
+inline kernels::Extents extents(const Shape& shape) {
+  kernels::Extents out;
+  for (std::size_t d = 0; d < Shape::max_rank; ++d) out.v[d] = d < shape.rank() ? shape[d] : 1;
+  return out;
+}
+
+/// The tensor itself if its layout is an order of dimensions, else a copy in row-major order: inner blocks
+/// have no steps.
+template <Element T, Gpu D>
+Tensor<T, D> unblocked(const Tensor<T, D>& x) {
+  return x.layout().block_count() ? x.row_major() : x;
+}
 }  // namespace detail
 
 template <Element T, Gpu D>
 struct relayout_impl<T, D> {
   static void run(const Tensor<T, D>& from, Tensor<T, D>& to) {
     const Shape& shape = from.shape();
-    kernels::Extents extents;
-    for (std::size_t d = 0; d < Shape::max_rank; ++d) extents.v[d] = d < shape.rank() ? shape[d] : 1;
     kernels::relayout(detail::raw(from.data()), detail::memory_order(shape, from.layout()),
-                      detail::raw(to.mutable_data()), detail::memory_order(shape, to.layout()), extents,
-                      D::stream());
+                      detail::raw(to.mutable_data()), detail::memory_order(shape, to.layout()),
+                      detail::extents(shape), D::stream());
   }
 };
 

@@ -17,6 +17,7 @@
 #include "kfer/nn/observe.hpp"
 #include "kfer/optim/clip.hpp"
 #include "kfer/optim/schedule.hpp"
+#include "kfer/train/captured_step.hpp"
 #include "kfer/train/checkpoint.hpp"
 #include "kfer/train/interrupt.hpp"
 #include "kfer/train/progress.hpp"
@@ -43,10 +44,11 @@ struct TrainerOptions {
   std::int64_t save_every = 0;  ///< also save the state after so many steps; 0: once an epoch
   bool resume = false;          ///< continue the run in `directory`
   bool overwrite = false;       ///< begin anew although `directory` holds a run
+  bool capture = true;  ///< replay steps as captured graphs where device and loss (a StagedLoss) allow it
   io::Json arguments = io::Json::object();  ///< saved as args.json; a resumed run must have the same ...
   /// ... except for these.
   std::vector<std::string> may_change = {"epochs",  "patience", "resume",     "overwrite", "save-every",
-                                         "workers", "name",     "output-dir", "data-path"};
+                                         "workers", "name",     "output-dir", "data-path", "eager"};
   std::string resume_command = "";  ///< shown when interrupted
   std::FILE* log = stderr;          ///< progress and one line an epoch; null: silent
 };
@@ -95,11 +97,14 @@ class Trainer {
   TrainResult fit(S& source, Loss&& loss, Evaluate&& evaluate) {
     const Interrupt interrupt;
     start(source.batches_per_epoch());
+    using Batch = std::remove_cvref_t<decltype(source.next())>;
+    // Clipping reads the norm of the gradients on the host, in the middle of a step.
+    StepCapture<M, O, std::remove_cvref_t<Loss>, Batch> capture(options_.capture && options_.clip_norm == 0);
     const auto more = [&] { return state_.epoch < options_.epochs && !stopping_.should_stop(); };
     while (more()) {
-      const auto seconds = train_epoch(source, loss, interrupt);
+      const auto seconds = train_epoch(source, loss, interrupt, capture);
       if (!seconds) return interrupted();
-      finish_epoch(evaluate, *seconds);
+      finish_epoch(evaluate, *seconds, capture.active());
       if (interrupt && more()) return interrupted();
     }
     if (!state_.best.empty()) load_state_dict(model_, state_.best);
@@ -170,8 +175,8 @@ class Trainer {
   }
 
   /// Runs the epoch's remaining batches; the seconds it took, or nothing if a signal came.
-  template <class S, class Loss>
-  std::optional<double> train_epoch(S& source, Loss& loss, const Interrupt& interrupt) {
+  template <class S, class Loss, class Capture>
+  std::optional<double> train_epoch(S& source, Loss& loss, const Interrupt& interrupt, Capture& capture) {
     const std::int64_t batches = state_.batches_per_epoch;
     set_training(model_, true);
     if (state_.batch < batches) source.seek(state_.epoch, state_.batch);
@@ -179,7 +184,7 @@ class Trainer {
                       state_.batch);
     while (state_.batch < batches) {
       decltype(auto) batch = source.next();
-      state_.loss_sum += step(loss, batch);
+      state_.loss_sum += step(loss, batch, capture);
       ++state_.batch;
       progress.step([&] { return text("loss ", format_number(mean_loss())); });
       if (interrupt) return std::nullopt;
@@ -189,8 +194,18 @@ class Trainer {
   }
 
   /// One step of the optimiser; returns the loss.
-  template <class Loss, class Batch>
-  double step(Loss& loss, const Batch& batch) {
+  template <class Loss, class Batch, class Capture>
+  double step(Loss& loss, const Batch& batch, Capture& capture) {
+    if (options_.schedule) optimizer_.lr = options_.schedule(optimizer_.steps());
+    if (const auto value = capture.try_step(model_, optimizer_, streams_, loss, batch)) {
+      require<NumericError>(std::isfinite(*value), where(), ": the loss is ",
+                            std::isnan(*value) ? "nan" : "infinite",
+                            ", in a captured step; a run without capture names the layer");
+      state_.lr = optimizer_.lr;
+      return *value;
+    }
+    if (!capture.why_not().empty() && !std::exchange(told_why_not_, true) && options_.log)
+      std::fprintf(options_.log, "steps are not captured: %s\n", capture.why_not().c_str());
     std::vector<RandomStream> before;
     for (const RandomStream* stream : streams_) before.push_back(*stream);
     optimizer_.zero_grad();
@@ -209,7 +224,6 @@ class Trainer {
         throw NumericError(text(where(), ": ", error.what()));
       }
     }
-    if (options_.schedule) optimizer_.lr = options_.schedule(optimizer_.steps());
     optimizer_.step(scale);
     state_.lr = optimizer_.lr;
     return value;
@@ -247,7 +261,7 @@ class Trainer {
   }
 
   template <class Evaluate>
-  void finish_epoch(Evaluate& evaluate, double seconds) {
+  void finish_epoch(Evaluate& evaluate, double seconds, bool captured) {
     set_training(model_, false);
     Metrics row{{"loss", mean_loss()}};
     {
@@ -257,7 +271,11 @@ class Trainer {
     row.emplace_back("lr", state_.lr);
     const bool best = stopping_.update(state_.epoch, metric(row, options_.early_stopping.monitor));
     state_.history.append(row);
-    if (best) state_.best = state_dict(model_);
+    if (best) {
+      state_.best = state_dict(model_);
+      if (captured)  // the graph writes in place: a snapshot that shares storage would follow
+        for (auto& [name, value] : state_.best) value.mutable_data();
+    }
     ++state_.epoch;
     state_.batch = 0;
     state_.loss_sum = 0;
@@ -325,6 +343,7 @@ class Trainer {
   TrainingState<T, D> state_;
   NamedParameters<parameter_type_t<M>> parameters_;
   std::vector<RandomStream*> streams_;
+  bool told_why_not_ = false;
   std::optional<RunDirectory> directory_;
   std::unique_ptr<io::EventWriter> events_;
 };

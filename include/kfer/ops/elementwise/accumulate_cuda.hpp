@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kfer/autograd/variable.hpp"
-#include "kfer/kernels/elementwise/accumulate.cuh"
+#include "kfer/kernels/elementwise/shipped.cuh"
 #include "kfer/tensor/relayout_cuda.hpp"
 
 namespace kfer {

@@ -1,4 +1,7 @@
 // The arithmetic of elementwise operations: one functor each, with its derivative, for every device and type.
+//
+// Their functions are constexpr, which CUDA compilers (with --expt-relaxed-constexpr) take as leave to
+// compile them for the device too: the same text is the Cpu's loop body and the GPU's kernel.
 #pragma once
 
 #include <cmath>
@@ -10,11 +13,11 @@ namespace kfer {
 struct ReluFunctor {
   static constexpr bool keeps_zero = true;
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return x < T(0) ? T(0) : x;  // a NaN stays one
   }
   template <class T>
-  static T derivative(T, T y) {
+  static constexpr T derivative(T, T y) {
     return y > T(0) ? T(1) : T(0);
   }
 };
@@ -23,11 +26,11 @@ struct ReluFunctor {
 struct SigmoidFunctor {
   static constexpr bool keeps_zero = false;
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return T(1) / (T(1) + std::exp(-x));  // exp overflows to infinity, and 1 / infinity is the right 0
   }
   template <class T>
-  static T derivative(T, T y) {
+  static constexpr T derivative(T, T y) {
     return y * (T(1) - y);
   }
 };
@@ -35,11 +38,11 @@ struct SigmoidFunctor {
 struct TanhFunctor {
   static constexpr bool keeps_zero = true;
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return std::tanh(x);
   }
   template <class T>
-  static T derivative(T, T y) {
+  static constexpr T derivative(T, T y) {
     return T(1) - y * y;
   }
 };
@@ -47,11 +50,11 @@ struct TanhFunctor {
 struct ExpFunctor {
   static constexpr bool keeps_zero = false;
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return std::exp(x);
   }
   template <class T>
-  static T derivative(T, T y) {
+  static constexpr T derivative(T, T y) {
     return y;
   }
 };
@@ -59,11 +62,11 @@ struct ExpFunctor {
 struct LogFunctor {
   static constexpr bool keeps_zero = false;
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return std::log(x);
   }
   template <class T>
-  static T derivative(T x, T) {
+  static constexpr T derivative(T x, T) {
     return T(1) / x;
   }
 };
@@ -71,23 +74,23 @@ struct LogFunctor {
 struct SquareFunctor {
   static constexpr bool keeps_zero = true;
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return x * x;
   }
   template <class T>
-  static T derivative(T x, T) {
+  static constexpr T derivative(T x, T) {
     return T(2) * x;
   }
 };
 
 struct SqrtFunctor {
-  static constexpr bool keeps_zero = true;
+  static constexpr bool keeps_zero = false;  // its derivative there is infinite
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return std::sqrt(x);
   }
   template <class T>
-  static T derivative(T, T y) {
+  static constexpr T derivative(T, T y) {
     return T(0.5) / y;
   }
 };
@@ -95,11 +98,11 @@ struct SqrtFunctor {
 struct AbsFunctor {
   static constexpr bool keeps_zero = true;
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return std::abs(x);
   }
   template <class T>
-  static T derivative(T x, T) {
+  static constexpr T derivative(T x, T) {
     return x > T(0) ? T(1) : (x < T(0) ? T(-1) : T(0));
   }
 };
@@ -110,11 +113,11 @@ struct LeakyReluFunctor {
   static constexpr bool keeps_zero = true;
   S slope;
   template <class T>
-  T value(T x) const {
+  constexpr T value(T x) const {
     return x > T(0) ? x : T(slope) * x;
   }
   template <class T>
-  T derivative(T x, T) const {
+  constexpr T derivative(T x, T) const {
     return x > T(0) ? T(1) : T(slope);
   }
 };
@@ -123,11 +126,11 @@ struct LeakyReluFunctor {
 struct GeluFunctor {
   static constexpr bool keeps_zero = true;
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return T(0.5) * x * std::erfc(-x * T(0.70710678118654752));
   }
   template <class T>
-  static T derivative(T x, T) {
+  static constexpr T derivative(T x, T) {
     return T(0.5) * std::erfc(-x * T(0.70710678118654752)) +
            x * T(0.39894228040143268) * std::exp(T(-0.5) * x * x);
   }
@@ -137,11 +140,11 @@ struct GeluFunctor {
 struct SiluFunctor {
   static constexpr bool keeps_zero = true;
   template <class T>
-  static T value(T x) {
+  static constexpr T value(T x) {
     return x * SigmoidFunctor::value(x);
   }
   template <class T>
-  static T derivative(T x, T) {
+  static constexpr T derivative(T x, T) {
     const T s = SigmoidFunctor::value(x);
     return s * (T(1) + x * (T(1) - s));
   }
@@ -153,11 +156,11 @@ struct PowFunctor {
   static constexpr bool keeps_zero = false;
   S exponent;
   template <class T>
-  T value(T x) const {
+  constexpr T value(T x) const {
     return std::pow(x, T(exponent));
   }
   template <class T>
-  T derivative(T x, T) const {
+  constexpr T derivative(T x, T) const {
     return T(exponent) * std::pow(x, T(exponent) - T(1));
   }
 };
@@ -168,11 +171,11 @@ struct ClampFunctor {
   static constexpr bool keeps_zero = false;
   S low, high;
   template <class T>
-  T value(T x) const {
+  constexpr T value(T x) const {
     return x < T(low) ? T(low) : (x > T(high) ? T(high) : x);
   }
   template <class T>
-  T derivative(T x, T) const {
+  constexpr T derivative(T x, T) const {
     return x >= T(low) && x <= T(high) ? T(1) : T(0);
   }
 };
@@ -183,11 +186,11 @@ struct AffineFunctor {
   static constexpr bool keeps_zero = false;
   S factor, shift;
   template <class T>
-  T value(T x) const {
+  constexpr T value(T x) const {
     return x * T(factor) + T(shift);
   }
   template <class T>
-  T derivative(T, T) const {
+  constexpr T derivative(T, T) const {
     return T(factor);
   }
 };
@@ -195,60 +198,60 @@ struct AffineFunctor {
 /// Functors of two arguments: value(a, b), and the partial derivatives.
 struct AddFunctor {
   template <class T>
-  static T value(T a, T b) {
+  static constexpr T value(T a, T b) {
     return a + b;
   }
   template <class T>
-  static T derivative_a(T, T) {
+  static constexpr T derivative_a(T, T) {
     return T(1);
   }
   template <class T>
-  static T derivative_b(T, T) {
+  static constexpr T derivative_b(T, T) {
     return T(1);
   }
 };
 
 struct SubtractFunctor {
   template <class T>
-  static T value(T a, T b) {
+  static constexpr T value(T a, T b) {
     return a - b;
   }
   template <class T>
-  static T derivative_a(T, T) {
+  static constexpr T derivative_a(T, T) {
     return T(1);
   }
   template <class T>
-  static T derivative_b(T, T) {
+  static constexpr T derivative_b(T, T) {
     return T(-1);
   }
 };
 
 struct MultiplyFunctor {
   template <class T>
-  static T value(T a, T b) {
+  static constexpr T value(T a, T b) {
     return a * b;
   }
   template <class T>
-  static T derivative_a(T, T b) {
+  static constexpr T derivative_a(T, T b) {
     return b;
   }
   template <class T>
-  static T derivative_b(T a, T) {
+  static constexpr T derivative_b(T a, T) {
     return a;
   }
 };
 
 struct DivideFunctor {
   template <class T>
-  static T value(T a, T b) {
+  static constexpr T value(T a, T b) {
     return a / b;
   }
   template <class T>
-  static T derivative_a(T, T b) {
+  static constexpr T derivative_a(T, T b) {
     return T(1) / b;
   }
   template <class T>
-  static T derivative_b(T a, T b) {
+  static constexpr T derivative_b(T a, T b) {
     return -a / (b * b);
   }
 };
@@ -256,15 +259,15 @@ struct DivideFunctor {
 /// The larger of both; equal ones share the gradient, and a NaN on either side is the result.
 struct MaximumFunctor {
   template <class T>
-  static T value(T a, T b) {
+  static constexpr T value(T a, T b) {
     return a > b || a != a ? a : b;
   }
   template <class T>
-  static T derivative_a(T a, T b) {
+  static constexpr T derivative_a(T a, T b) {
     return a > b ? T(1) : (a == b ? T(0.5) : T(0));
   }
   template <class T>
-  static T derivative_b(T a, T b) {
+  static constexpr T derivative_b(T a, T b) {
     return b > a ? T(1) : (a == b ? T(0.5) : T(0));
   }
 };
@@ -272,15 +275,15 @@ struct MaximumFunctor {
 /// max(0, a + b): the end of a residual block.
 struct AddReluFunctor {
   template <class T>
-  static T value(T a, T b) {
+  static constexpr T value(T a, T b) {
     return ReluFunctor::value(a + b);
   }
   template <class T>
-  static T derivative_a(T a, T b) {
+  static constexpr T derivative_a(T a, T b) {
     return a + b > T(0) ? T(1) : T(0);
   }
   template <class T>
-  static T derivative_b(T a, T b) {
+  static constexpr T derivative_b(T a, T b) {
     return derivative_a(a, b);
   }
 };

@@ -70,25 +70,24 @@ Variable<T, D> silu(const Variable<T, D>& x) {
 }
 /// x where it is positive, else slope * x.
 template <FloatingElement T, class D>
-Variable<T, D> leaky_relu(const Variable<T, D>& x, std::type_identity_t<T> slope = T(0.01)) {
-  return unary(LeakyReluFunctor<T>{slope}, x);
+Variable<T, D> leaky_relu(const Variable<T, D>& x, parameter_t<T> slope = parameter_t<T>(0.01)) {
+  return unary(LeakyReluFunctor<parameter_t<T>>{slope}, x);
 }
 /// x raised to a constant power.
 template <FloatingElement T, class D>
-Variable<T, D> pow(const Variable<T, D>& x, std::type_identity_t<T> exponent) {
-  return unary(PowFunctor<T>{exponent}, x);
+Variable<T, D> pow(const Variable<T, D>& x, parameter_t<T> exponent) {
+  return unary(PowFunctor<parameter_t<T>>{exponent}, x);
 }
 /// x limited to [low, high]. Throws ValueError unless low <= high.
 template <FloatingElement T, class D>
-Variable<T, D> clamp(const Variable<T, D>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) {
+Variable<T, D> clamp(const Variable<T, D>& x, parameter_t<T> low, parameter_t<T> high) {
   require(low <= high, "clamp: the lower limit ", low, " is above the upper one, ", high);
-  return unary(ClampFunctor<T>{low, high}, x);
+  return unary(ClampFunctor<parameter_t<T>>{low, high}, x);
 }
 /// x * factor + shift, with numbers.
 template <FloatingElement T, class D>
-Variable<T, D> affine(const Variable<T, D>& x, std::type_identity_t<T> factor,
-                      std::type_identity_t<T> shift = T(0)) {
-  return unary(AffineFunctor<T>{factor, shift}, x);
+Variable<T, D> affine(const Variable<T, D>& x, parameter_t<T> factor, parameter_t<T> shift = 0) {
+  return unary(AffineFunctor<parameter_t<T>>{factor, shift}, x);
 }
 
 }  // namespace kfer

@@ -23,7 +23,7 @@ template <FloatingElement T, class D>
 struct ReduceBackward {
   Shape shape, kept;
   Layout layout;
-  T factor;
+  parameter_t<T> factor;
   void operator()(const Tensor<T, D>& dy, InputGrads<T, D>& grads) {
     grads.add(0, reduce_impl<T, D>::expand(dy.reshape(kept), shape, layout, factor));
   }
@@ -49,7 +49,8 @@ Variable<T, D> reduce(const char* what, const Variable<T, D>& x, const ReduceOpt
     if (!gone[d] || options.keepdim) squeezed.push_back(gone[d] ? 1 : shape[d]);
   }
   require(!mean || count > 0, what, ": there is no mean over no elements, got input ", shape);
-  const T factor = mean ? T(1) / static_cast<T>(count) : T(1);
+  using Factor = parameter_t<T>;
+  const Factor factor = mean ? Factor(1) / static_cast<Factor>(count) : Factor(1);
   return record(reduce_impl<T, D>::sum(x.value(), kept, factor).reshape(squeezed), {x},
                 ReduceBackward<T, D>{shape, kept, x.value().layout(), factor});
 }

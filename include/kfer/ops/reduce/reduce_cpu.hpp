@@ -10,7 +10,7 @@ template <FloatingElement T>
 struct reduce_impl<T, Cpu> {
   using Tn = Tensor<T, Cpu>;
 
-  static Tn sum(const Tn& input, const Shape& kept, T factor) {
+  static Tn sum(const Tn& input, const Shape& kept, parameter_t<T> factor) {
     Tn y(kept);
     T* out = y.mutable_data();
     if (kept.numel() == 1 && !input.layout().has_padding(input.shape())) {
@@ -33,7 +33,7 @@ struct reduce_impl<T, Cpu> {
     return y;
   }
 
-  static Tn expand(const Tn& grad, const Shape& shape, const Layout& wanted, T factor) {
+  static Tn expand(const Tn& grad, const Shape& shape, const Layout& wanted, parameter_t<T> factor) {
     const Tn dy = grad.row_major();
     const Layout layout =
         grad.numel() == 1 && !wanted.has_padding(shape) ? wanted : Layout::row_major(shape.rank());

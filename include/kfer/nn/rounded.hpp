@@ -1,0 +1,21 @@
+// Parameters in the type of the activations that they meet: float parameters for activations in bfloat16.
+#pragma once
+
+#include <optional>
+
+#include "kfer/ops/cast/cast.hpp"
+
+namespace kfer::detail {
+
+/// The parameter as T, differentiably; itself if it is of that type.
+template <FloatingElement T, FloatingElement P, class D>
+Variable<T, D> rounded(const Variable<P, D>& parameter) {
+  return cast<T>(parameter);
+}
+template <FloatingElement T, FloatingElement P, class D>
+std::optional<Variable<T, D>> rounded(const std::optional<Variable<P, D>>& parameter) {
+  if (!parameter) return std::nullopt;
+  return cast<T>(*parameter);
+}
+
+}  // namespace kfer::detail

@@ -1,0 +1,66 @@
+// Which graphs of cuDNN convolutions run by on Cuda, as plain values, apart from cuDNN itself.
+#pragma once
+
+#include <array>
+
+#include "kfer/ops/conv2d/conv2d.hpp"
+
+namespace kfer::detail {
+
+/// A convolution pass and what is fused to it, in the order of its members.
+struct ConvPattern {
+  enum class Pass { none, forward, backward_data, backward_weights };
+
+  bool normalize_input =
+      false;  ///< x is first turned into relu(x * input_scale + input_bias), a batch norm's result
+  Pass pass = Pass::forward;  ///< none: what follows works on `sums`, an earlier convolution's result
+  bool scale = false;         ///< times one float a channel
+  bool bias = false;          ///< plus one number a channel: float behind a scale, else of the tensors' type
+  bool residual = false;      ///< plus a tensor
+  bool relu = false;  ///< forward: max(0, .); backward_data: the gradient through the ReLU that gave `mask`
+  bool statistics = false;  ///< besides y, the sum and the sum of squares of each of its channels, in float
+
+  bool has_epilogue() const { return scale || bias || residual || relu || statistics; }
+};
+
+/// "forward+bias+relu"
+inline std::string to_string(const ConvPattern& p) {
+  static constexpr std::array passes{"epilogue", "forward", "backward_data", "backward_weights"};
+  return text(p.normalize_input ? "scale+bias+relu->" : "", passes[static_cast<std::size_t>(p.pass)],
+              p.scale ? "+scale" : "", p.bias ? "+bias" : "", p.residual ? "+residual" : "",
+              p.relu ? "+relu" : "", p.statistics ? "+statistics" : "");
+}
+
+/// Everything on which the graph of a convolution depends, in one line: "forward+bias float32 x 64,3,64,64 w
+/// ...".
+inline std::string conv_key(const ConvPattern& pattern, const Conv2dShape& s, std::string_view type) {
+  std::string out = text(to_string(pattern), ' ', type);
+  const auto numbers = [&](const char* name, std::initializer_list<std::int64_t> values) {
+    out += text(' ', name);
+    char before = ' ';
+    for (const auto value : values) out += text(std::exchange(before, ','), value);
+  };
+  numbers("x", {s.batch, s.in_channels, s.height, s.width});
+  numbers("w", {s.out_channels, s.in_channels / s.groups, s.kernel_height, s.kernel_width});
+  numbers("y", {s.out_height, s.out_width});
+  numbers("stride", {s.stride.height, s.stride.width});
+  numbers("padding", {s.padding.height, s.padding.width});
+  numbers("dilation", {s.dilation.height, s.dilation.width});
+  return out;
+}
+
+/// The shape with its input channels padded as cuDNN is given them; `in_channels` channels of zeros change no
+/// sum.
+///
+/// Tensor cores take bfloat16 channels in eights. With the 3 of an image every engine copies x into a
+/// workspace of 8 at each call, or is none of the tensor cores (what tests/cudnn/plan_check.cpp shows for
+/// sm_90: a workspace of 103 MB against none for the first layer of ResNet50 at 128 x 224 x 224), so kfer
+/// keeps such an x in 8 once. Engines for float copy x whether it has 3, 4 or 8: there the padding would only
+/// be more to copy.
+template <FloatingElement T>
+Conv2dShape conv_padded(Conv2dShape s) {
+  if (std::same_as<T, bfloat16> && s.groups == 1 && s.in_channels < 8) s.in_channels = 8;
+  return s;
+}
+
+}  // namespace kfer::detail

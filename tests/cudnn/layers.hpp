@@ -1,0 +1,84 @@
+// The convolutions of kfer's models (include/kfer/models), by shape, at the batches that they are trained
+// with.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kfer/ops/conv2d/conv2d.hpp"
+
+namespace kfer::test {
+
+struct ConvLayer {
+  std::string model;
+  Conv2dShape shape;
+  bool bias = true, relu = false;
+  bool transposed = false;  ///< a transposed convolution: its forward pass is backward_data of `shape`
+  bool image = false;       ///< the model's first layer, whose input has no gradient
+  bool normalized = false;  ///< a batch norm and a ReLU precede and follow it
+};
+
+inline Conv2dShape conv_shape(std::int64_t batch, std::int64_t in, std::int64_t size, std::int64_t out,
+                              std::int64_t kernel, std::int64_t stride = 1) {
+  return Conv2dShape::of({batch, in, size, size}, {out, in, kernel, kernel},
+                         {.stride = stride, .padding = kernel / 2});
+}
+
+/// models/conv_net.hpp
+inline void add_conv_net(std::vector<ConvLayer>& out, std::int64_t kernel, std::int64_t batch) {
+  const std::string name = text("ConvNet ", kernel, 'x', kernel);
+  out.push_back({.model = name, .shape = conv_shape(batch, 3, 64, 128, kernel), .relu = true, .image = true});
+  out.push_back({.model = name, .shape = conv_shape(batch, 128, 64, 64, kernel), .relu = true});
+  out.push_back({.model = name, .shape = conv_shape(batch, 64, 64, 32, kernel), .relu = true});
+}
+
+/// models/autoencoder.hpp
+inline void add_autoencoder(std::vector<ConvLayer>& out, std::int64_t batch) {
+  const std::string name = "Autoencoder";
+  out.push_back({.model = name, .shape = conv_shape(batch, 3, 64, 32, 3), .relu = true, .image = true});
+  for (const std::int64_t size : {32, 16})
+    out.push_back({.model = name, .shape = conv_shape(batch, 32, size, 32, 3), .relu = true});
+  for (const std::int64_t size : {8, 16, 32})
+    out.push_back(
+        {.model = name, .shape = conv_shape(batch, 32, size, 32, 3), .relu = true, .transposed = true});
+  out.push_back({.model = name, .shape = conv_shape(batch, 32, 64, 3, 3)});
+}
+
+/// models/resnet.hpp; `keras`: the stride sits on the first 1x1 and convolutions have a bias.
+inline void add_resnet50(std::vector<ConvLayer>& out, std::int64_t image, std::int64_t batch, bool keras) {
+  const std::string name = text("ResNet50 ", image, keras ? " keras" : " torchvision");
+  const auto add = [&](std::int64_t in, std::int64_t size, std::int64_t width, std::int64_t kernel,
+                       std::int64_t stride) {
+    out.push_back({.model = name,
+                   .shape = conv_shape(batch, in, size, width, kernel, stride),
+                   .bias = keras,
+                   .image = in == 3,
+                   .normalized = true});
+  };
+  add(3, image, 64, 7, 2);
+  std::int64_t size = image / 4, in = 64;
+  for (const auto& [width, count, first_stride] :
+       {std::array<std::int64_t, 3>{64, 3, 1}, {128, 4, 2}, {256, 6, 2}, {512, 3, 2}})
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t stride = i == 0 ? first_stride : 1, after = size / stride;
+      add(in, size, width, 1, keras ? stride : 1);
+      add(width, keras ? after : size, width, 3, keras ? 1 : stride);
+      add(width, after, 4 * width, 1, 1);
+      if (i == 0) add(in, size, 4 * width, 1, stride);
+      in = 4 * width;
+      size = after;
+    }
+}
+
+inline std::vector<ConvLayer> model_layers() {
+  std::vector<ConvLayer> out;
+  for (const std::int64_t kernel : {5, 3}) add_conv_net(out, kernel, 64);
+  add_autoencoder(out, 64);
+  for (const bool keras : {true, false}) {
+    add_resnet50(out, 64, 64, keras);
+    add_resnet50(out, 224, 128, keras);
+  }
+  return out;
+}
+
+}  // namespace kfer::test

@@ -1,0 +1,205 @@
+// Asks cuDNN, on a machine without a GPU, for a plan for every graph that kfer's convolutions run on an H200
+// (sm_90), over the layers of its models, and for the fused graphs that training is to use next.
+//
+// usage: plan_check [--full] [--candidates]
+//   --full        the fused graphs of every ResNet50 layer; without it, of one layer a kind (kernel, stride)
+//   --candidates  with every graph, all engines that the heuristics propose, by number
+//
+// Fails if a graph has no plan, or, in bfloat16, none on tensor cores. Needs a stand-in for the driver
+// (make_stand_in_driver.sh) where there is none: LD_LIBRARY_PATH=<its folder>.
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <set>
+#include <thread>
+
+#include "cudnn/layers.hpp"
+#include "kfer/device/cudnn/plan.hpp"
+#include "kfer/ops/conv2d/conv2d_cudnn_graph.hpp"
+
+namespace {
+
+using namespace kfer;
+using detail::ConvPattern;
+using Pass = ConvPattern::Pass;
+
+// The device as cuDNN describes an H200 SXM.
+constexpr std::string_view h200 = R"({"deviceName": "NVIDIA H200", "deviceVer": 900, "driverVer": 13000,
+  "multiProcessorCount": 132, "warpSize": 32, "smClockRateKHz": 1980000, "memClockRateKHz": 3201000,
+  "totalGlobalMem": 150754820096, "l2CacheSize": 62914560, "maxThreadsPerBlock": 1024, "maxThreadsPerSM": 2048,
+  "maxCtasPerSM": 32, "maxBlockSize": [1024, 1024, 64], "maxGridSize": [2147483647, 65535, 65535],
+  "regsPerBlock": 65536, "maxRegistersPerSM": 65536, "maxSharedMemoryPerBlock": 49152,
+  "maxSharedMemoryPerBlockOptin": 232448, "reservedSharedMemoryPerBlock": 1024, "supportCoopLaunch": 1,
+  "isTccDriver": 0, "pciDeviceId": 0, "cudaDeviceId": 0})";
+
+enum class Precision { tf32, strict, bf16 };
+
+class Check {
+ public:
+  explicit Check(bool list_candidates) : list_candidates_(list_candidates) {}
+
+  /// Asks for a graph; one that was asked for before counts once.
+  void operator()(const ConvPattern& pattern, const Conv2dShape& shape, Precision precision) {
+    Graph graph{pattern, shape, precision, {}};
+    if (precision == Precision::bf16 && pattern.pass != Pass::backward_data)
+      graph.shape = detail::conv_padded<bfloat16>(shape);
+    graph.key = detail::conv_key(pattern, graph.shape, graph.bf16() ? "bfloat16" : "float32") +
+                to_string(graph.filter());
+    if (seen_.insert(graph.key).second) graphs_.push_back(std::move(graph));
+  }
+
+  /// Finds the plans, on all cores since most of the time is compilation, and prints them in the order of
+  /// asking. The number of graphs that have none.
+  int run() const {
+    std::vector<std::optional<std::string>> failures(graphs_.size());
+    std::vector<std::string> lines(graphs_.size());
+    std::atomic<std::size_t> next = 0;
+    {
+      std::vector<std::jthread> threads;
+      for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i)
+        threads.emplace_back([&] {
+          for (std::size_t k; (k = next++) < graphs_.size();) {
+            try {
+              lines[k] = find(graphs_[k]);
+            } catch (const std::exception& e) {
+              failures[k] = e.what();
+            }
+          }
+        });
+    }
+    std::printf("%-28s %-38s %-6s %-12s %-6s %11s %s\n", "x -> w, stride", "graph", "type", "engine",
+                "tensor", "workspace", "engines");
+    int failed = 0;
+    for (std::size_t k = 0; k < graphs_.size(); ++k) {
+      if (failures[k]) std::printf("FAILED %s: %s\n", graphs_[k].key.c_str(), failures[k]->c_str());
+      failed += failures[k].has_value();
+      std::fputs(lines[k].c_str(), stdout);
+    }
+    return failed;
+  }
+
+  std::size_t size() const { return graphs_.size(); }
+
+ private:
+  struct Graph {
+    ConvPattern pattern;
+    Conv2dShape shape;
+    Precision precision;
+    std::string key;
+
+    bool bf16() const { return precision == Precision::bf16; }
+    cudnn::PlanFilter filter() const { return {.math = {.strict_fp32 = precision == Precision::strict}}; }
+  };
+
+  /// The line of the first plan (in bfloat16, of the first on tensor cores). Throws NoPlanError if there is
+  /// none.
+  std::string find(const Graph& graph) const {
+    const auto type = graph.bf16() ? cudnn::data_type<bfloat16>() : cudnn::data_type<float>();
+    const cudnn::Candidates candidates(detail::conv_graph(graph.pattern, graph.shape, type), target_,
+                                       graph.filter());
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+      if (!graph.bf16() || candidates.notes(i).tensor_core)
+        if (const auto plan = candidates.make(i)) return line(graph, candidates, *plan);
+    throw cudnn::NoPlanError(
+        text("none of ", candidates.size(), " engines has a plan", graph.bf16() ? " on tensor cores" : ""));
+  }
+  std::string line(const Graph& graph, const cudnn::Candidates& candidates, const cudnn::Plan& plan) const {
+    static constexpr std::array precisions{"tf32", "strict", "bf16"};
+    const Conv2dShape& s = graph.shape;
+    const cudnn::Engine& engine = plan.engine();
+    std::array<char, 256> row{};
+    std::snprintf(row.data(), row.size(), "%-28s %-38s %-6s %-12s %-6s %11lld %zu\n",
+                  text(s.batch, 'x', s.in_channels, 'x', s.height, 'x', s.width, " -> ", s.out_channels, ',',
+                       s.kernel_height, 'x', s.kernel_width, ',', s.stride.height)
+                      .c_str(),
+                  to_string(graph.pattern).c_str(), precisions[static_cast<std::size_t>(graph.precision)],
+                  text(engine.name().substr(0, engine.name().find(',')),
+                       engine.notes().compiled_at_run_time ? " (rtc)" : "")
+                      .c_str(),
+                  engine.notes().tensor_core ? "yes" : "no", static_cast<long long>(plan.workspace()),
+                  candidates.size());
+    std::string out = row.data();
+    for (std::size_t i = 0; list_candidates_ && i < candidates.size(); ++i) {
+      const auto& notes = candidates.notes(i);
+      out += text("    ", candidates.name(i), notes.tensor_core ? ", tensor cores" : "",
+                  notes.nondeterministic ? ", not deterministic" : "",
+                  notes.compiled_at_run_time ? ", rtc" : "", '\n');
+    }
+    return out;
+  }
+
+  cudnn::Target target_ = cudnn::Target::described(h200);
+  bool list_candidates_;
+  std::set<std::string> seen_;
+  std::vector<Graph> graphs_;
+};
+
+constexpr std::array precisions{Precision::tf32, Precision::strict, Precision::bf16};
+
+/// What ConvCudnn runs in training.
+void check_passes(Check& check, const test::ConvLayer& layer) {
+  for (const Precision p : precisions) {
+    if (!layer.transposed) check({.bias = layer.bias, .relu = layer.relu}, layer.shape, p);
+    check({}, layer.shape, p);
+    if (!layer.image) check({.pass = Pass::backward_data}, layer.shape, p);
+    check({.pass = Pass::backward_weights}, layer.shape, p);
+  }
+}
+
+/// What fuses a convolution with the batch norms around it. Statistics have engines on tensor cores alone:
+/// strict float32 leaves them to a kernel of their own.
+void check_fused(Check& check, const test::ConvLayer& layer, bool full) {
+  for (const Precision p : precisions) {
+    if (full) check({.scale = true, .bias = true, .relu = true}, layer.shape, p);
+    check({.scale = true, .bias = true, .residual = true, .relu = true}, layer.shape, p);
+    if (!layer.image) check({.pass = Pass::backward_data, .relu = true}, layer.shape, p);
+    if (p == Precision::strict) continue;
+    check({.statistics = true}, layer.shape, p);
+    if (!layer.image) check({.normalize_input = true, .statistics = true}, layer.shape, p);
+  }
+}
+
+/// The epilogue behind a convolution that has no fused engine.
+void check_epilogues(Check& check, const test::ConvLayer& layer) {
+  for (const Precision p : {Precision::tf32, Precision::bf16}) {
+    check({.pass = Pass::none, .bias = true, .relu = true}, layer.shape, p);
+    check({.pass = Pass::none, .scale = true, .bias = true, .residual = true, .relu = true}, layer.shape, p);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bool full = false, list = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view flag = argv[i];
+    if (flag == "--full") {
+      full = true;
+    } else if (flag == "--candidates") {
+      list = true;
+    } else {
+      std::fprintf(stderr, "usage: plan_check [--full] [--candidates]\n");
+      return 2;
+    }
+  }
+  try {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto layers = test::model_layers();
+    Check check(list);
+    for (const auto& layer : layers) check_passes(check, layer);
+    check_epilogues(check, layers.front());
+    std::set<std::array<std::int64_t, 2>> kinds;
+    for (const auto& layer : layers)
+      if (layer.normalized &&
+          (kinds.insert({layer.shape.kernel_height, layer.shape.stride.height}).second || full))
+        check_fused(check, layer, full);
+    std::printf("cuDNN %zu, plans for an H200 (sm_90) by its description\n", cudnnGetVersion());
+    const int failed = check.run();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    std::printf("%zu graphs, %d without a plan, %.0f s\n", check.size(), failed, seconds.count());
+    return failed ? 1 : 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "plan_check: %s\n", e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Tests of benchmarks/compare_gpu.py on made-up figures."""
+
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+TOOL = Path(__file__).resolve().parents[2] / "benchmarks" / "compare_gpu.py"
+
+
+class Compare(unittest.TestCase):
+    def run_tool(self, ours, theirs):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "a").write_text(ours, encoding="utf-8")
+            (Path(folder) / "b").write_text(theirs, encoding="utf-8")
+            return subprocess.run([sys.executable, TOOL, Path(folder) / "a", Path(folder) / "b"], capture_output=True,
+                                  text=True)
+
+    def test_ratio_is_of_the_best_variants(self):
+        row = '{{"bench": "m/train", "variant": "{}", "median_ms": {}}}\n'
+        done = self.run_tool(row.format("eager", 4) + row.format("captured", 2), row.format("eager", 5) +
+                             row.format("compile", 4))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "| m/train | 4.000 | 2.000 | 5.000 | 4.000 | 0.50 |")
+
+    def test_bad_lines_are_named(self):
+        for text, part in [("{}\n", "a:1"), ("", "no measurement"), ("x\n", "a:1")]:
+            done = self.run_tool(text, text)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(part, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

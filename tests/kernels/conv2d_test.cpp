@@ -1,0 +1,305 @@
+// Every step of the convolution ladder, all three passes, against plain loops in double.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "conv2d_cases.hpp"
+#include "kernels/conv2d/1_direct.cuh"
+#include "kernels/conv2d/2_implicit_gemm_tile.cuh"
+#include "kernels/conv2d/3_register_tile.cuh"
+#include "kernels/conv2d/4_double_buffer.cuh"
+#include "kernels/conv2d/mma_maps.cuh"
+#include "kernels/conv2d/shipped.cuh"
+
+using namespace kfer::kernels;
+using namespace kfer::test;
+namespace simt = kfer::simt;
+
+namespace {
+
+/// Exactly n elements of the heap (a memory checker sees the first byte past them), `shift` elements off
+/// their alignment, poisoned with NaNs.
+template <class T>
+class Memory {
+ public:
+  explicit Memory(long long n, int shift = 0)
+      : size_(n), shift_(shift), data_(std::malloc(bytes() ? bytes() : 1), &std::free) {
+    std::memset(data_.get(), 0xFF, bytes());
+  }
+  T* get() const { return static_cast<T*>(data_.get()) + shift_; }
+  long long size() const { return size_; }
+
+ private:
+  std::size_t bytes() const { return static_cast<std::size_t>(size_ + shift_) * sizeof(T); }
+  long long size_;
+  int shift_;
+  std::unique_ptr<void, decltype(&std::free)> data_;
+};
+
+template <class T>
+Memory<T> numbers(long long n, unsigned seed, int shift) {
+  Memory<T> m(n, shift);
+  const auto values = conv_numbers<T>(n, seed);
+  std::copy(values.begin(), values.end(), m.get());
+  return m;
+}
+
+struct Direct {
+  template <class T>
+  static void forward(const ConvShape& s, const T* x, const T* w, const T* b, bool relu, T* y) {
+    conv_forward_by_definition(s, x, w, b, relu, y, Stream{});
+  }
+  template <class T>
+  static void data(const ConvShape& s, const T* w, const T* dy, T* dx) {
+    conv_backward_data_by_definition(s, w, dy, dx, Stream{});
+  }
+  template <class T>
+  static void weights(const ConvShape& s, const T* x, const T* dy, T* dw) {
+    conv_backward_weights_by_definition(s, x, dy, dw, Stream{});
+  }
+};
+template <class Step>
+struct By {
+  template <class T>
+  static void forward(const ConvShape& s, const T* x, const T* w, const T* b, bool relu, T* y) {
+    conv_forward_by<Step>(s, x, w, b, relu, y, Stream{});
+  }
+  template <class T>
+  static void data(const ConvShape& s, const T* w, const T* dy, T* dx) {
+    conv_backward_data_by<Step>(s, w, dy, dx, Stream{});
+  }
+  template <class T>
+  static void weights(const ConvShape& s, const T* x, const T* dy, T* dw) {
+    const Memory<unsigned char> workspace(
+        static_cast<long long>(conv_backward_weights_workspace_by<Step, T>(s)));
+    conv_backward_weights_by<Step>(s, x, dy, dw, workspace.get(), Stream{});
+  }
+};
+struct Shipped {
+  template <class T>
+  static void forward(const ConvShape& s, const T* x, const T* w, const T* b, bool relu, T* y) {
+    conv2d_forward(s, x, w, b, relu, y, Stream{});
+  }
+  template <class T>
+  static void data(const ConvShape& s, const T* w, const T* dy, T* dx) {
+    conv2d_backward_data(s, w, dy, dx, Stream{});
+  }
+  template <class T>
+  static void weights(const ConvShape& s, const T* x, const T* dy, T* dw) {
+    const Memory<unsigned char> workspace(static_cast<long long>(conv2d_backward_weights_workspace<T>(s)));
+    conv2d_backward_weights(s, x, dy, dw, workspace.get(), Stream{});
+  }
+};
+
+template <class Step, class T>
+void check(const ConvShape& s, int shift = 0) {
+  const auto x = numbers<T>(static_cast<long long>(s.in_pixels()) * s.in_channels, 1, shift);
+  const auto w = numbers<T>(s.weights(), 2, shift);
+  const auto dy = numbers<T>(static_cast<long long>(s.out_pixels()) * s.out_channels, 3, shift);
+  const auto bias = numbers<T>(s.out_channels, 4, shift);
+  const ConvExpected want(s, x.get(), w.get(), dy.get());
+  for (const bool surrounded : {false, true}) {
+    const Memory<T> got(dy.size(), shift);
+    Step::template forward<T>(s, x.get(), w.get(), surrounded ? bias.get() : nullptr, surrounded, got.get());
+    CHECK(conv_wrong(got.get(), want.y, s.filter(), surrounded ? bias.get() : nullptr, s.out_channels,
+                     surrounded) == 0);
+  }
+  const Memory<T> got_x(x.size(), shift), got_w(w.size(), shift);
+  Step::template data<T>(s, w.get(), dy.get(), got_x.get());
+  CHECK(conv_wrong(got_x.get(), want.dx, s.taps() * s.group_out()) == 0);
+  Step::template weights<T>(s, x.get(), dy.get(), got_w.get());
+  CHECK(conv_wrong(got_w.get(), want.dw, s.out_pixels()) == 0);
+}
+
+template <class Step>
+void check_all() {
+  const simt::Config before = simt::config;
+  simt::config.order = simt::Order::random;
+  for (const auto& c : conv_cases) {
+    INFO(c.name);
+    ++simt::config.seed;
+    check<Step, float>(c.s);
+    check<Step, bf16>(c.s);
+    check<Step, double>(c.s);
+  }
+  simt::config = before;
+}
+
+}  // namespace
+
+TEST_CASE("conv2d 1_direct: all passes, every type") {
+  check_all<Direct>();
+}
+TEST_CASE("conv2d 2_implicit_gemm_tile: all passes, every type") {
+  check_all<By<ConvImplicitGemmTile>>();
+}
+TEST_CASE("conv2d 3_register_tile: all passes, every type") {
+  check_all<By<ConvRegisterTile>>();
+}
+TEST_CASE("conv2d 4_double_buffer: all passes, every type") {
+  check_all<By<ConvDoubleBuffer>>();
+}
+
+TEST_CASE("conv2d: what ships") {
+  const ConvShape s = conv_shape(2, 7, 5, 16, 8, 3, 3, 2, 1, 1, 1);
+  check<Shipped, float>(s);
+  check<Shipped, bf16>(s);
+  check<Shipped, double>(s);
+}
+
+TEST_CASE("conv2d: memory off its alignment takes the path without vectors") {
+  const ConvShape s = conv_shape(1, 5, 6, 8, 16, 3, 3, 1, 1, 1, 1);
+  check<By<ConvRegisterTile>, float>(s, 1);
+  check<By<ConvDoubleBuffer>, float>(s, 1);
+  check<By<ConvDoubleBuffer>, bf16>(s, 3);
+  check<By<ConvDoubleBuffer>, double>(s, 1);
+}
+
+TEST_CASE("conv2d: a gradient of weights that is split repeats its bits in any order of threads and blocks") {
+  const ConvShape s = conv_shape(3, 17, 19, 8, 16, 3, 3, 1, 1, 1, 1);
+  REQUIRE(ConvSplits::of(s, 64, 64).count > 1);
+  const auto x = numbers<float>(static_cast<long long>(s.in_pixels()) * s.in_channels, 1, 0);
+  const auto dy = numbers<float>(static_cast<long long>(s.out_pixels()) * s.out_channels, 2, 0);
+  const auto run = [&] {
+    const Memory<float> dw(s.weights());
+    Shipped::weights<float>(s, x.get(), dy.get(), dw.get());
+    return std::vector<float>(dw.get(), dw.get() + dw.size());
+  };
+  const simt::Config before = simt::config;
+  simt::config.order = simt::Order::forward;
+  const auto first = run();
+  simt::config.order = simt::Order::reverse;
+  CHECK(run() == first);
+  simt::config = before;
+  CHECK(run() == first);
+}
+
+TEST_CASE("conv2d: division by multiplication is division") {
+  for (const int d : {1, 2, 3, 5, 7, 9, 56, 64, 641, 65537, 1 << 30, (1 << 30) + 1, 0x7FFFFFFF}) {
+    const FastDivisor divisor(d);
+    for (const long long k : {0ll, 1ll, 2ll, 3ll, 1000ll, 0x7FFFFFFFll / d, 0x3FFFFFFFll / d})
+      for (const long long n : {k * d - 1, k * d, k * d + 1, k * d + d - 1}) {
+        if (n < 0 || n > 0x7FFFFFFF) continue;
+        CAPTURE(n);
+        CAPTURE(d);
+        CHECK(divisor.divide(static_cast<int>(n)) == n / d);
+      }
+  }
+}
+
+// The fifth step runs on GPUs only; where it puts things is checked here.
+
+namespace {
+
+/// What ldmatrix.x4 gives: lane l gets elements 2 (l % 4) and 2 (l % 4) + 1 of line l / 4 of each matrix, or
+/// of column l / 4 if it transposes. `line` gives the lines that the 32 lanes point to.
+std::vector<std::vector<int>> ldmatrix(const std::vector<int>& memory, const std::function<int(int)>& line,
+                                       bool transposed) {
+  std::vector<std::vector<int>> out(32, std::vector<int>(8));
+  for (int lane = 0; lane < 32; ++lane)
+    for (int matrix = 0; matrix < 4; ++matrix)
+      for (int h = 0; h < 2; ++h) {
+        const int fast = lane % 4 * 2 + h, slow = lane / 4;
+        const int l = transposed ? fast : slow, element = transposed ? slow : fast;
+        out[static_cast<std::size_t>(lane)][static_cast<std::size_t>(matrix * 2 + h)] =
+            memory[static_cast<std::size_t>(line(matrix * 8 + l) + element)];
+      }
+  return out;
+}
+
+template <class T, bool Along>
+void check_tile() {
+  using Shape = MmaShape<T>;
+  using Tile = MmaTile<T, Along, 64, Shape::tile_depth>;
+  constexpr int words = 4 / sizeof(T);  // elements of a bank
+  // Every element has a place of its own, and whole vectors are aligned to 16 bytes.
+  std::vector<int> memory(Tile::size, -1);
+  for (int row = 0; row < 64; ++row)
+    for (int depth = 0; depth < Shape::tile_depth; ++depth) {
+      int& m = memory.at(static_cast<std::size_t>(Tile::offset(row, depth)));
+      CHECK(m == -1);
+      m = row * 1000 + depth;
+      if ((Along ? depth : row) % vec_width<T> == 0)
+        CHECK(static_cast<std::size_t>(Tile::offset(row, depth)) * sizeof(T) % 16 == 0);
+    }
+  if constexpr (sizeof(T) == 2) {
+    for (const bool is_a : {true, false})
+      for (const int row0 : {0, 16, 48})
+        for (const int depth0 : {0, 16}) {
+          const auto line = [&](int lane) {
+            const MmaPlace at = ldmatrix_place(is_a, Along, lane);
+            return Tile::offset(row0 + at.row, depth0 + at.depth);
+          };
+          const auto got = ldmatrix(memory, line, !Along);
+          for (int lane = 0; lane < 32; ++lane)
+            for (int e = 0; e < 8; ++e) {  // one fragment of A, or two of B
+              const MmaPlace at = is_a ? Shape::a(lane, e) : Shape::b(lane, e % 4);
+              const int row = row0 + at.row + (is_a ? 0 : e / 4 * 8);
+              CHECK(got[static_cast<std::size_t>(lane)][static_cast<std::size_t>(e)] ==
+                    row * 1000 + depth0 + at.depth);
+            }
+          for (int matrix = 0; matrix < 4; ++matrix) {  // its eight lines cover the 32 banks once
+            unsigned seen = 0;
+            for (int l = 0; l < 8; ++l) seen |= 1u << line(matrix * 8 + l) / (4 * words) % 8;
+            CHECK(seen == 0xFF);
+          }
+        }
+  } else {
+    for (int e = 0; e < 4; ++e) {
+      unsigned a = 0, b = 0;
+      for (int lane = 0; lane < 32; ++lane) {
+        const MmaPlace at = Shape::a(lane, e), bt = Shape::b(lane, e % 2);
+        a |= 1u << Tile::offset(at.row, at.depth) % 32;
+        b |= 1u << Tile::offset(bt.row, bt.depth) % 32;
+      }
+      CHECK(a == 0xFFFFFFFF);
+      CHECK(b == 0xFFFFFFFF);
+    }
+  }
+}
+
+/// Whether `place(lane, e)` names every one of rows x columns once.
+template <class Place>
+bool covers(int elements, int rows, int columns, const Place& place) {
+  std::vector<int> seen(static_cast<std::size_t>(rows * columns));
+  for (int lane = 0; lane < 32; ++lane)
+    for (int e = 0; e < elements; ++e) {
+      const auto [row, column] = place(lane, e);
+      if (row < 0 || row >= rows || column < 0 || column >= columns) return false;
+      if (seen[static_cast<std::size_t>(row * columns + column)]++) return false;
+    }
+  return elements * 32 == rows * columns;
+}
+
+}  // namespace
+
+TEST_CASE("conv2d 5_tensor_core: fragments cover their matrices, as the PTX manual draws them") {
+  CHECK(covers(8, 16, 16, MmaShape<bf16>::a));
+  CHECK(covers(4, 8, 16, MmaShape<bf16>::b));
+  CHECK(covers(4, 16, 8, MmaShape<float>::a));
+  CHECK(covers(2, 8, 8, MmaShape<float>::b));
+  CHECK(covers(4, 16, 8, mma_sum));
+  const auto is = [](MmaPlace p, int row, int depth) { return p.row == row && p.depth == depth; };
+  CHECK(is(MmaShape<bf16>::a(0, 1), 0, 1));  // corners of the manual's figures
+  CHECK(is(MmaShape<bf16>::a(0, 2), 8, 0));
+  CHECK(is(MmaShape<bf16>::a(0, 4), 0, 8));
+  CHECK(is(MmaShape<bf16>::a(31, 7), 15, 15));
+  CHECK(is(MmaShape<bf16>::b(1, 0), 0, 2));
+  CHECK(is(MmaShape<bf16>::b(4, 2), 1, 8));
+  CHECK(is(MmaShape<float>::a(5, 0), 1, 1));
+  CHECK(is(MmaShape<float>::a(5, 1), 9, 1));
+  CHECK(is(MmaShape<float>::a(5, 2), 1, 5));
+  CHECK(is(MmaShape<float>::b(5, 1), 1, 5));
+  CHECK((mma_sum(5, 2).row == 9 && mma_sum(5, 2).column == 2));
+}
+
+TEST_CASE("conv2d 5_tensor_core: tiles in shared memory, and ldmatrix on them, without bank conflicts") {
+  check_tile<bf16, true>();
+  check_tile<bf16, false>();
+  check_tile<float, true>();
+  check_tile<float, false>();
+}
