@@ -5,11 +5,24 @@
 
 KFER_KERNELS_BEGIN
 
-/// Between floating types, through the narrower of the two types that they are computed in: exact where To is
-/// wider, else the nearest, ties to even. Any type to itself.
+namespace detail {
+/// An element as something that a cast can take: integers as they are, the others widened.
+template <class T>
+__host__ __device__ inline T number(T x) {
+  return x;
+}
+__host__ __device__ inline float number(bf16 x) {
+  return widen(x);
+}
+}  // namespace detail
+
+/// From any type to a floating one: exact where To can hold the number, else the nearest, ties to even; to
+/// bf16 by way of float. Any type to itself.
 template <class To, class From>
 struct Convert {
-  __host__ __device__ To operator()(From x) const { return narrow<To>(static_cast<accum_t<To>>(widen(x))); }
+  __host__ __device__ To operator()(From x) const {
+    return narrow<To>(static_cast<accum_t<To>>(detail::number(x)));
+  }
 };
 template <class T>
 struct Convert<T, T> {

@@ -7,12 +7,13 @@
 // column, which may lie in the padding (a zero, not a load).
 //
 // Traffic: a number loaded to shared memory serves 16 multiplications, so K / 16 loads from global memory an
-// element of the result from either operand, instead of K: of 2 N P Q O K multiplied numbers an eighth
-// travels. Each thread loads one element of either tile a step; the thread index runs along channels, so a
-// warp reads whole lines (as far as there are channels).
+// element of the result from either operand, instead of K: a sixteenth of the factors travels. Each thread
+// loads one element of either tile a step; the thread index runs along channels, so a warp reads whole lines
+// (as far as there are channels).
 //
 // Launch: a block of 16 x 16 threads a tile of the result, depth in steps of 16. Limited by shared memory:
-// two reads for one multiplication. The divisions (six an element) are plain: another cost that goes later.
+// two reads for one multiplication. The divisions (four an element of the patches) are plain: another cost
+// that goes later.
 #pragma once
 
 #include "gemm_view.cuh"

@@ -2,14 +2,14 @@
 // leaves the inner loop.
 //
 // The third step loads, waits, multiplies, waits. Here shared memory holds two stages: loads of the next
-// stage are issued into registers before the current one is multiplied, 4096 multiplications a block hide
+// stage are issued into registers before the current one is multiplied, 512 multiplications a thread hide
 // their latency, and one barrier a step is enough, since what a step overwrites was last read before the
 // barrier of the step before.
 //
 // Index arithmetic: what a row gives (a pixel's image and corner, or a tap and a channel) does not change
 // over the depth, so a thread works it out once for each row that it loads; and its vectors of one step share
-// either their row or their depth, so that what is left is one or two divisions a step, by numbers known at
-// launch: a multiplication and a shift each (divisor.cuh).
+// either their row or their depth, so that what is left is two divisions a step (or a vector, where pixels
+// are the depth), by numbers known at launch: a multiplication and a shift each (divisor.cuh).
 //
 // Launch, tile and traffic are the third step's. Registers: 64 sums, 16 fragments, 16 of loads in flight.
 // It ships for double, and for every type where tensor cores are not to be had.

@@ -1,7 +1,7 @@
 // Implicit GEMM, fifth step: tensor cores, fed by asynchronous copies.
 //
-// One mma.sync multiplies 16 x 8 x 16 bf16 (or 16 x 8 x 8 TF32) for a warp: 4096 FLOPs in an instruction,
-// sixteen times what the same 32 lanes do with multiply-adds. All else follows from feeding it.
+// One mma.sync multiplies 16 x 8 x 16 bf16 (or 16 x 8 x 8 TF32) for a warp: 4096 FLOPs (or 2048) in an
+// instruction, where a multiply-add of the same 32 lanes does 64. All else follows from feeding it.
 //  - cp.async moves 16 bytes from global to shared memory without passing through registers, and writes
 //    zeros for the padding and for what lies past an end (it is told to read 0 bytes). So loads can run
 //    several steps ahead: four stages of shared memory, three in flight while one is multiplied, one barrier

@@ -33,8 +33,12 @@ struct Turn {
   Divider<Index> row_tiles, col_tiles;
 };
 
-template <class In, class Out>
-inline constexpr int turn_side = sizeof(In) == 8 || sizeof(Out) == 8 ? 32 : 64;
+/// Elements a thread takes at a time: 16 bytes, at most 8.
+template <class T>
+inline constexpr int turn_width = vec_width<T> < 8 ? vec_width<T> : 8;
+
+/// Rows and columns of a tile.
+inline constexpr int turn_side = 64;
 
 }  // namespace detail
 
@@ -44,7 +48,7 @@ inline constexpr int turn_side = sizeof(In) == 8 || sizeof(Out) == 8 ? 32 : 64;
 template <int NI, int NO, class Index, class In, class Out>
 __global__ void __launch_bounds__(256)
     transpose_vectorised(const In* __restrict__ x, Out* __restrict__ y, detail::Turn<Index> turn) {
-  constexpr int side = detail::turn_side<In, Out>, threads = 256;
+  constexpr int side = detail::turn_side, threads = 256;
   KFER_SHARED(Out, tile, [side][side + 1]);  // [column][row]
   Index rest = blockIdx.x, row0, col0, index;
   rest = turn.col_tiles.divide(rest, col0);

@@ -47,8 +47,7 @@ inline int turned_axis(const Axes& axes) {
 
 template <class Index, class In, class Out>
 void transpose(const In* x, Out* y, const Axes& axes, int col, Stream stream) {
-  constexpr int NI = vec_width<In>, NO = vec_width<Out>;
-  constexpr long long side = turn_side<In, Out>;
+  constexpr int NI = turn_width<In>, NO = turn_width<Out>;
   const int row = axes.count - 1;
   Turn<Index> turn;
   long long blocks = 1;
@@ -63,9 +62,9 @@ void transpose(const In* x, Out* y, const Axes& axes, int col, Stream stream) {
   turn.cols = static_cast<Index>(axes.extent[col]);
   turn.from_row = static_cast<Index>(axes.from[row]);
   turn.to_col = static_cast<Index>(axes.to[col]);
-  turn.row_tiles = Divider<Index>(div_up(axes.extent[row], side));
-  turn.col_tiles = Divider<Index>(div_up(axes.extent[col], side));
-  blocks *= div_up(axes.extent[row], side) * div_up(axes.extent[col], side);
+  turn.row_tiles = Divider<Index>(div_up(axes.extent[row], turn_side));
+  turn.col_tiles = Divider<Index>(div_up(axes.extent[col], turn_side));
+  blocks *= div_up(axes.extent[row], turn_side) * div_up(axes.extent[col], turn_side);
   const auto run = [&](auto kernel) {
     launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(256), 0, stream, x, y, turn);
   };

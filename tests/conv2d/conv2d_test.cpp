@@ -1,12 +1,12 @@
-#include "kfer/ops/conv2d/conv2d_cpu.hpp"
-
+// conv2d on the device under test, against the loops in double that define it.
 #include <doctest/doctest.h>
 
-#include "kfer/autograd/gradcheck.hpp"
-#include "kfer/ops/elementwise/unary_cpu.hpp"
-#include "kfer/tensor/compare.hpp"
+#include "kfer/ops/conv2d/conv2d_cpu.hpp"
+
+#include "support/op_check.hpp"
 
 using namespace kfer;
+using test::TestDevice;
 
 namespace {
 
@@ -15,7 +15,7 @@ struct Case {
   Conv2dOptions options;
 };
 
-const std::vector<Case> cases{
+const std::vector<Case> all_cases{
     {{2, 3, 9, 11}, {16, 3, 5, 5}, {.padding = 2}},
     {{2, 3, 13, 7}, {5, 3, 3, 3}, {.stride = 2, .padding = 1}},
     {{1, 16, 8, 8}, {32, 16, 3, 3}, {.padding = 1}},
@@ -38,59 +38,82 @@ const std::vector<Case> cases{
     {{2, 32, 19, 23}, {48, 32, 5, 5}, {.padding = 2}},
 };
 
-void compare_with_reference(const Case& c, bool with_bias, bool relu, bool dropout, const Layout& layout) {
+/// All of them on a processor or a GPU; of those on the host executor the ones that it does in an instant.
+std::vector<Case> cases() {
+  std::vector<Case> chosen;
+  for (const auto& c : all_cases)
+    if (TestDevice::name != "simt" || Conv2dShape::of(c.x, c.w, c.options).flops() < 2e7) chosen.push_back(c);
+  return chosen;
+}
+
+/// Result and gradients on device D and in type T, in NCHW.
+template <class T, class D>
+std::vector<Tensor<double, Cpu>> run(const Case& c, const Conv2dOptions& options, bool with_bias,
+                                     const Layout& layout) {
+  const auto input = [](const Shape& shape, std::uint64_t stream) {
+    return to_device<D>(cast<T>(cast<bfloat16>(uniform<float>(shape, {.seed = 1, .stream = stream}, -1, 1))));
+  };
+  Variable<T, D> x(input(c.x, 1).to(layout), true), w(input(c.w, 2), true), b(input({c.w[0]}, 3), true);
+  const auto y = with_bias ? conv2d(x, w, b, options) : conv2d(x, w, options);
+  backward(y, input(y.shape(), 4));
+  const auto host = [](const Tensor<T, D>& t) { return cast<double>(to_device<Cpu>(t)); };
+  return {host(y.value()), host(x.grad()), host(w.grad()), host(with_bias ? b.grad() : b.value())};
+}
+
+template <class T>
+void compare(const Case& c, bool with_bias, bool relu, bool dropout, const Layout& layout, double tolerance) {
   Conv2dOptions options = c.options;
   options.relu = relu;
   if (dropout) options.dropout = DropoutMask{.p = 0.5f, .random = {.seed = 3, .stream = 9}};
-  const auto x = uniform<float>(c.x, {.seed = 1, .stream = 1}, -1, 1);
-  const auto w = uniform<float>(c.w, {.seed = 1, .stream = 2}, -1, 1);
-  const auto b = uniform<float>({c.w[0]}, {.seed = 1, .stream = 3}, -1, 1);
-
-  const auto run = [&]<class T>(T, const Layout& order) {
-    Variable<T, Cpu> vx(cast<T>(x).to(order), true), vw(cast<T>(w), true), vb(cast<T>(b), true);
-    const auto y = with_bias ? conv2d(vx, vw, vb, options) : conv2d(vx, vw, options);
-    const auto g = uniform<float>(y.shape(), {.seed = 1, .stream = 4}, -1, 1);
-    backward(y, cast<T>(g));
-    return std::vector<Tensor<T, Cpu>>{y.value(), vx.grad(), vw.grad(), with_bias ? vb.grad() : cast<T>(b)};
-  };
-  const auto got = run(float{}, layout);
-  const auto expected = run(double{}, Layout::row_major(4));
+  const auto got = run<T, TestDevice>(c, options, with_bias, layout);
+  const auto expected = run<double, Cpu>(c, options, with_bias, Layout::row_major(4));
   for (std::size_t i = 0; i < got.size(); ++i) {
-    INFO("tensor ", i, " (y, dx, dw, db)");
-    CHECK(got[i].shape() == expected[i].shape());
-    CHECK(relative_rms(got[i], expected[i]) < 1e-5);
+    INFO("tensor ", i, " (y, dx, dw, db) in ", dtype_name<T>());
+    REQUIRE(got[i].shape() == expected[i].shape());
+    CHECK(relative_rms(got[i], expected[i]) < tolerance);
   }
 }
 
 }  // namespace
 
 TEST_CASE("float convolution equals the reference: values and gradients, every memory order") {
-  for (const auto& c : cases) {
+  for (const auto& c : cases()) {
     CAPTURE(to_string(c.x));
     CAPTURE(to_string(c.w));
-    compare_with_reference(c, true, false, false, Layout::row_major(4));
-    compare_with_reference(c, false, true, false, Layout::channels_last());
-    if (c.x[1] % simd_width == 0)
-      compare_with_reference(c, true, true, true, Layout::channel_blocked(simd_width));
-    else
-      compare_with_reference(c, true, true, true, Layout::row_major(4));
+    compare<float>(c, true, false, false, Layout::row_major(4), 1e-5);
+    compare<float>(c, false, true, false, Layout::channels_last(), 1e-5);
+    const bool blocks = c.x[1] % simd_width == 0;
+    compare<float>(c, true, true, true, blocks ? Layout::channel_blocked(simd_width) : Layout::row_major(4),
+                   1e-5);
   }
 }
 
-TEST_CASE("gradients of the reference agree with finite differences") {
-  for (const auto& c : cases) {
+TEST_CASE("a GPU's convolution of bfloat16 and double equals the reference") {
+  if constexpr (!std::same_as<TestDevice, Cpu>)
+    for (const auto& c : cases()) {
+      CAPTURE(to_string(c.x));
+      CAPTURE(to_string(c.w));
+      compare<bfloat16>(c, true, true, true, Layout::channels_last(), 5e-3);
+      compare<double>(c, true, true, true, Layout::row_major(4), 1e-13);
+    }
+}
+
+TEST_CASE("gradients in double agree with finite differences") {
+  for (const auto& c : cases()) {
     if (c.x.numel() > 300 || c.x.numel() == 0) continue;
-    gradcheck<Cpu>([&](const auto& v) { return conv2d(v[0], v[1], v[2], c.options); },
-                   {uniform<double>(c.x, {.seed = 2, .stream = 1}, -1, 1),
-                    uniform<double>(c.w, {.seed = 2, .stream = 2}),
-                    uniform<double>({c.w[0]}, {.seed = 2, .stream = 3})});
+    if (TestDevice::name == "simt" && c.w.numel() > 300) continue;
+    gradcheck<TestDevice>([&](const auto& v) { return conv2d(v[0], v[1], v[2], c.options); },
+                          {uniform<double>(c.x, {.seed = 2, .stream = 1}, -1, 1),
+                           uniform<double>(c.w, {.seed = 2, .stream = 2}),
+                           uniform<double>({c.w[0]}, {.seed = 2, .stream = 3})});
   }
 }
 
 TEST_CASE("shapes that do not fit are named") {
   const auto message = [](const Shape& x, const Shape& w, const Conv2dOptions& o) -> std::string {
     try {
-      conv2d(Variable<float>(zeros(x)), Variable<float>(zeros(w)), o);
+      conv2d(Variable<float, TestDevice>(zeros<float, TestDevice>(x)),
+             Variable<float, TestDevice>(zeros<float, TestDevice>(w)), o);
     } catch (const Error& e) {
       return e.what();
     }
@@ -109,9 +132,12 @@ TEST_CASE("shapes that do not fit are named") {
 
 TEST_CASE("the same input gives the same bits") {
   const auto run = [] {
-    Variable<float> x(uniform({4, 32, 9, 9}, {1, 1})), w(uniform({32, 32, 3, 3}, {1, 2}), true);
+    const auto draw = [](const Shape& shape, std::uint64_t stream) {
+      return uniform<float, TestDevice>(shape, {1, stream});
+    };
+    Variable<float, TestDevice> x(draw({4, 32, 9, 9}, 1)), w(draw({32, 32, 3, 3}, 2), true);
     const auto y = conv2d(x, w, {.padding = 1});
-    backward(y, uniform(y.shape(), {1, 3}));
+    backward(y, draw(y.shape(), 3));
     return w.grad().to_vector();
   };
   CHECK(run() == run());

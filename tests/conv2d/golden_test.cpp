@@ -7,6 +7,7 @@
 
 using namespace kfer;
 using test::GoldenCase;
+using test::TestDevice;
 
 namespace {
 
@@ -37,7 +38,7 @@ TEST_CASE("conv2d equals PyTorch's: values and gradients, in every memory order"
                                 .dilation = extent(c, "dilation"),
                                 .groups = c.integer("groups"),
                                 .relu = c.flag("relu")};
-    test::check_golden<Cpu>(c, inputs(c), [&](const auto& v) { return convolve(v, options); });
+    test::check_golden<TestDevice>(c, inputs(c), [&](const auto& v) { return convolve(v, options); });
   });
 }
 
@@ -48,7 +49,8 @@ TEST_CASE("conv_transpose2d equals PyTorch's: values and gradients, in every mem
                                          .output_padding = extent(c, "output_padding"),
                                          .groups = c.integer("groups"),
                                          .relu = c.flag("relu")};
-    test::check_golden<Cpu>(c, inputs(c), [&](const auto& v) { return convolve_transposed(v, options); });
+    test::check_golden<TestDevice>(c, inputs(c),
+                                   [&](const auto& v) { return convolve_transposed(v, options); });
   });
 }
 
@@ -60,10 +62,11 @@ TEST_CASE("Keras' Conv2D and Conv2DTranspose with 'same' padding are these opera
     ++seen;
     const std::int64_t padding = c.integer("kernel") / 2;
     if (op == "Conv2D")
-      test::check_golden<Cpu>(c, inputs(c), [&](const auto& v) { return convolve(v, {.padding = padding}); });
+      test::check_golden<TestDevice>(c, inputs(c),
+                                     [&](const auto& v) { return convolve(v, {.padding = padding}); });
     else
-      test::check_golden<Cpu>(c, inputs(c),
-                              [&](const auto& v) { return convolve_transposed(v, {.padding = padding}); });
+      test::check_golden<TestDevice>(
+          c, inputs(c), [&](const auto& v) { return convolve_transposed(v, {.padding = padding}); });
   });
   CHECK(seen > 1);
 }

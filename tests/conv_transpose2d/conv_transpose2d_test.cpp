@@ -1,11 +1,11 @@
-#include "kfer/ops/conv_transpose2d/conv_transpose2d_cpu.hpp"
-
+// conv_transpose2d on the device under test, against its definition.
 #include <doctest/doctest.h>
 
-#include "kfer/autograd/gradcheck.hpp"
-#include "kfer/tensor/compare.hpp"
+#include "kfer/ops/conv_transpose2d/conv_transpose2d_cpu.hpp"
+#include "support/op_check.hpp"
 
 using namespace kfer;
+using test::TestDevice;
 
 namespace {
 
@@ -52,6 +52,17 @@ Tensor<double> direct(const Case& c, const Tensor<double>& x, const Tensor<doubl
   return y;
 }
 
+/// Result and gradients.
+template <class T, class D>
+std::vector<Tensor<T, D>> run(const Case& c, const Tensor<double>& x, const Tensor<double>& w,
+                              const Tensor<double>& b) {
+  const auto input = [](const Tensor<double>& t) { return Variable<T, D>(to_device<D>(cast<T>(t)), true); };
+  const auto vx = input(x), vw = input(w), vb = input(b);
+  const auto y = conv_transpose2d(vx, vw, vb, c.options);
+  backward(y, uniform<T, D>(y.shape(), {1, 4}, -1, 1));
+  return {y.value(), vx.grad(), vw.grad(), vb.grad()};
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -64,30 +75,36 @@ TEST_CASE(
     const auto x = uniform<double>(c.x, {1, 1}, -1, 1), w = uniform<double>(c.w, {1, 2}, -1, 1),
                b = uniform<double>({out}, {1, 3}, -1, 1);
     const auto expected = direct(c, x, w, b);
-    const auto run = [&]<class T>(T) {
-      Variable<T, Cpu> vx(cast<T>(x), true), vw(cast<T>(w), true), vb(cast<T>(b), true);
-      const auto y = conv_transpose2d(vx, vw, vb, c.options);
-      backward(y, uniform<T>(y.shape(), {1, 4}, -1, 1));
-      return std::vector<Tensor<T>>{y.value(), vx.grad(), vw.grad(), vb.grad()};
-    };
-    const auto in_double = run(double{});
-    const auto in_float = run(float{});
-    CHECK(in_double[0].shape() == expected.shape());
-    CHECK(largest_difference(in_double[0], expected) < 1e-12);
-    for (std::size_t i = 0; i < 4; ++i) CHECK(relative_rms(in_float[i], in_double[i]) < 1e-5);
+    const auto on_cpu = run<double, Cpu>(c, x, w, b);
+    const auto in_double = run<double, TestDevice>(c, x, w, b);
+    const auto in_float = run<float, TestDevice>(c, x, w, b);
+    CHECK(on_cpu[0].shape() == expected.shape());
+    CHECK(largest_difference(on_cpu[0], expected) < 1e-12);
+    for (std::size_t i = 0; i < 4; ++i) {
+      CHECK(largest_difference(in_double[i], on_cpu[i]) < 1e-12);
+      CHECK(relative_rms(in_float[i], on_cpu[i]) < 1e-5);
+    }
+    if constexpr (!std::same_as<TestDevice, Cpu>) {
+      const auto in_bfloat16 = run<bfloat16, TestDevice>(c, x, w, b);
+      for (std::size_t i = 0; i < 4; ++i) CHECK(relative_rms(in_bfloat16[i], on_cpu[i]) < 2e-2);
+    }
     c.options.relu = false;  // finite differences must not step over a kink
     if (x.numel() && x.numel() < 150)
-      gradcheck<Cpu>([&](const auto& v) { return conv_transpose2d(v[0], v[1], v[2], c.options); }, {x, w, b});
+      gradcheck<TestDevice>([&](const auto& v) { return conv_transpose2d(v[0], v[1], v[2], c.options); },
+                            {x, w, b});
   }
 }
 
 TEST_CASE("shapes that do not fit a transposed convolution are named") {
-  Variable<float> x(zeros({1, 4, 5, 5})), w(zeros({3, 2, 3, 3}));
-  CHECK_THROWS_WITH_AS(conv_transpose2d(x, w, static_cast<Variable<float>*>(nullptr)),
+  const auto of = [](const Shape& shape) {
+    return Variable<float, TestDevice>(zeros<float, TestDevice>(shape));
+  };
+  const auto x = of({1, 4, 5, 5}), w = of({3, 2, 3, 3});
+  const Variable<float, TestDevice>* none = nullptr;
+  CHECK_THROWS_WITH_AS(conv_transpose2d(x, w, none),
                        "conv_transpose2d: input [1, 4, 5, 5] has 4 channels, weight [3, 2, 3, 3] takes 3",
                        ShapeError);
-  Variable<float> v(zeros({4, 2, 3, 3}));
-  CHECK_THROWS_AS(conv_transpose2d(x, v, static_cast<Variable<float>*>(nullptr), {.output_padding = 1}),
-                  ValueError);
-  CHECK_THROWS_AS(conv_transpose2d(x, v, static_cast<Variable<float>*>(nullptr), {.padding = 9}), ShapeError);
+  const auto v = of({4, 2, 3, 3});
+  CHECK_THROWS_AS(conv_transpose2d(x, v, none, {.output_padding = 1}), ValueError);
+  CHECK_THROWS_AS(conv_transpose2d(x, v, none, {.padding = 9}), ShapeError);
 }

@@ -1,13 +1,13 @@
 // Every step of the convolution ladder, all three passes, against plain loops in double.
 #include <doctest/doctest.h>
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
+#include "conv2d_cases.hpp"
 #include "kernels/conv2d/1_direct.cuh"
 #include "kernels/conv2d/2_implicit_gemm_tile.cuh"
 #include "kernels/conv2d/3_register_tile.cuh"
@@ -16,6 +16,7 @@
 #include "kernels/conv2d/shipped.cuh"
 
 using namespace kfer::kernels;
+using namespace kfer::test;
 namespace simt = kfer::simt;
 
 namespace {
@@ -42,116 +43,10 @@ class Memory {
 template <class T>
 Memory<T> numbers(long long n, unsigned seed, int shift) {
   Memory<T> m(n, shift);
-  for (long long i = 0; i < n; ++i) {
-    seed = seed * 1664525u + 1013904223u;
-    m.get()[i] = narrow<T>(static_cast<accum_t<T>>(static_cast<int>(seed >> 8) % 2001 - 1000) / 1000);
-  }
+  const auto values = conv_numbers<T>(n, seed);
+  std::copy(values.begin(), values.end(), m.get());
   return m;
 }
-
-/// A sum of products and the sum of their magnitudes, which bounds the error of any order of summation.
-struct Sums {
-  std::vector<double> value, magnitude;
-  explicit Sums(long long n) : value(static_cast<std::size_t>(n)), magnitude(static_cast<std::size_t>(n)) {}
-  void add(long long i, double a, double b) {
-    value[static_cast<std::size_t>(i)] += a * b;
-    magnitude[static_cast<std::size_t>(i)] += std::abs(a * b);
-  }
-};
-
-/// Calls visit(x index, w index, y index) for every product, in the kernels' memory orders.
-template <class Visit>
-void products(const ConvShape& s, const Visit& visit) {
-  const int gi = s.in_channels / s.groups, go = s.out_channels / s.groups;
-  for (int n = 0; n < s.batch; ++n)
-    for (int p = 0; p < s.out_height; ++p)
-      for (int q = 0; q < s.out_width; ++q)
-        for (int u = 0; u < s.kernel_height; ++u)
-          for (int v = 0; v < s.kernel_width; ++v) {
-            const int row = p * s.stride_height + u * s.dilation_height - s.padding_height;
-            const int column = q * s.stride_width + v * s.dilation_width - s.padding_width;
-            if (row < 0 || row >= s.height || column < 0 || column >= s.width) continue;
-            for (int o = 0; o < s.out_channels; ++o)
-              for (int c = 0; c < gi; ++c)
-                visit(((n * s.height + row) * s.width + column) * s.in_channels + o / go * gi + c,
-                      ((o * s.kernel_height + u) * s.kernel_width + v) * gi + c,
-                      ((n * s.out_height + p) * s.out_width + q) * s.out_channels + o);
-          }
-}
-
-constexpr double epsilon(float) {
-  return 0x1p-24;
-}
-constexpr double epsilon(double) {
-  return 0x1p-53;
-}
-constexpr double epsilon(bf16) {
-  return 0x1p-9;
-}
-
-/// Elements that are further from the exact value than rounding explains; a NaN is.
-template <class T>
-long long wrong(const Memory<T>& got, const Sums& exact, long long depth, const T* bias = nullptr,
-                int channels = 1, bool relu = false) {
-  long long count = 0;
-  for (long long i = 0; i < got.size(); ++i) {
-    double want = exact.value[static_cast<std::size_t>(i)],
-           size = exact.magnitude[static_cast<std::size_t>(i)];
-    if (bias) {
-      want += widen(bias[i % channels]);
-      size += std::abs(widen(bias[i % channels]));
-    }
-    if (relu && want < 0) want = 0;
-    const double bound = static_cast<double>(depth + 2) * epsilon(accum_t<T>{}) * size +
-                         2 * epsilon(T{}) * std::abs(want) + 1e-300;
-    if (!(std::abs(widen(got.get()[i]) - want) <= bound)) ++count;
-  }
-  return count;
-}
-
-ConvShape shape(int batch, int height, int width, int in, int out, int kh, int kw, int sh = 1, int sw = 1,
-                int ph = 0, int pw = 0, int dh = 1, int dw = 1, int groups = 1) {
-  return {batch,
-          height,
-          width,
-          in,
-          (height + 2 * ph - dh * (kh - 1) - 1) / sh + 1,
-          (width + 2 * pw - dw * (kw - 1) - 1) / sw + 1,
-          out,
-          kh,
-          kw,
-          sh,
-          sw,
-          ph,
-          pw,
-          dh,
-          dw,
-          groups};
-}
-
-struct Case {
-  const char* name;
-  ConvShape s;
-};
-const std::vector<Case> cases{
-    {"3 channels, 3x3", shape(2, 9, 11, 3, 5, 3, 3, 1, 1, 1, 1)},
-    {"7x7, stride 2, of 3 channels", shape(1, 13, 17, 3, 16, 7, 7, 2, 2, 3, 3)},
-    {"1x1", shape(2, 5, 7, 16, 24, 1, 1)},
-    {"1x1, stride 2", shape(2, 7, 6, 8, 16, 1, 1, 2, 2)},
-    {"prime channels", shape(1, 8, 9, 17, 19, 3, 3, 1, 1, 1, 0)},
-    {"every extent its own", shape(1, 12, 10, 8, 8, 3, 4, 3, 2, 4, 1, 2, 3)},
-    {"stride and dilation of one divisor", shape(1, 11, 12, 8, 8, 3, 2, 2, 4, 2, 2, 2, 2)},
-    {"2 groups", shape(2, 6, 6, 16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 2)},
-    {"3 groups, ragged, stride 2", shape(1, 6, 5, 6, 9, 3, 3, 2, 2, 1, 1, 1, 1, 3)},
-    {"a group a channel", shape(1, 7, 7, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 5)},
-    {"5x5", shape(2, 10, 11, 8, 16, 5, 5, 1, 1, 2, 2)},
-    {"several tiles", shape(2, 13, 11, 8, 72, 3, 3, 1, 1, 1, 1)},
-    {"stride past the kernel", shape(1, 8, 7, 8, 8, 2, 1, 3, 4)},
-    {"padding past the kernel", shape(1, 2, 3, 8, 8, 1, 2, 1, 1, 2, 3)},
-    {"one of everything", shape(1, 1, 1, 1, 1, 1, 1)},
-    {"a map of one pixel", shape(3, 1, 1, 16, 16, 3, 3, 1, 1, 1, 1)},
-    {"no image", shape(0, 5, 5, 8, 8, 3, 3, 1, 1, 1, 1)},
-};
 
 struct Direct {
   template <class T>
@@ -206,30 +101,25 @@ void check(const ConvShape& s, int shift = 0) {
   const auto w = numbers<T>(s.weights(), 2, shift);
   const auto dy = numbers<T>(static_cast<long long>(s.out_pixels()) * s.out_channels, 3, shift);
   const auto bias = numbers<T>(s.out_channels, 4, shift);
-  Sums y(dy.size()), dx(x.size()), dw(w.size());
-  products(s, [&](int i, int k, int j) {
-    const double a = widen(x.get()[i]), b = widen(w.get()[k]), g = widen(dy.get()[j]);
-    y.add(j, a, b);
-    dx.add(i, g, b);
-    dw.add(k, g, a);
-  });
+  const ConvExpected want(s, x.get(), w.get(), dy.get());
   for (const bool surrounded : {false, true}) {
     const Memory<T> got(dy.size(), shift);
     Step::template forward<T>(s, x.get(), w.get(), surrounded ? bias.get() : nullptr, surrounded, got.get());
-    CHECK(wrong(got, y, s.filter(), surrounded ? bias.get() : nullptr, s.out_channels, surrounded) == 0);
+    CHECK(conv_wrong(got.get(), want.y, s.filter(), surrounded ? bias.get() : nullptr, s.out_channels,
+                     surrounded) == 0);
   }
   const Memory<T> got_x(x.size(), shift), got_w(w.size(), shift);
   Step::template data<T>(s, w.get(), dy.get(), got_x.get());
-  CHECK(wrong(got_x, dx, s.taps() * s.group_out()) == 0);
+  CHECK(conv_wrong(got_x.get(), want.dx, s.taps() * s.group_out()) == 0);
   Step::template weights<T>(s, x.get(), dy.get(), got_w.get());
-  CHECK(wrong(got_w, dw, s.out_pixels()) == 0);
+  CHECK(conv_wrong(got_w.get(), want.dw, s.out_pixels()) == 0);
 }
 
 template <class Step>
 void check_all() {
   const simt::Config before = simt::config;
   simt::config.order = simt::Order::random;
-  for (const auto& c : cases) {
+  for (const auto& c : conv_cases) {
     INFO(c.name);
     ++simt::config.seed;
     check<Step, float>(c.s);
@@ -255,14 +145,14 @@ TEST_CASE("conv2d 4_double_buffer: all passes, every type") {
 }
 
 TEST_CASE("conv2d: what ships") {
-  const ConvShape s = shape(2, 7, 5, 16, 8, 3, 3, 2, 1, 1, 1);
+  const ConvShape s = conv_shape(2, 7, 5, 16, 8, 3, 3, 2, 1, 1, 1);
   check<Shipped, float>(s);
   check<Shipped, bf16>(s);
   check<Shipped, double>(s);
 }
 
 TEST_CASE("conv2d: memory off its alignment takes the path without vectors") {
-  const ConvShape s = shape(1, 5, 6, 8, 16, 3, 3, 1, 1, 1, 1);
+  const ConvShape s = conv_shape(1, 5, 6, 8, 16, 3, 3, 1, 1, 1, 1);
   check<By<ConvRegisterTile>, float>(s, 1);
   check<By<ConvDoubleBuffer>, float>(s, 1);
   check<By<ConvDoubleBuffer>, bf16>(s, 3);
@@ -270,7 +160,7 @@ TEST_CASE("conv2d: memory off its alignment takes the path without vectors") {
 }
 
 TEST_CASE("conv2d: a gradient of weights that is split repeats its bits in any order of threads and blocks") {
-  const ConvShape s = shape(3, 17, 19, 8, 16, 3, 3, 1, 1, 1, 1);
+  const ConvShape s = conv_shape(3, 17, 19, 8, 16, 3, 3, 1, 1, 1, 1);
   REQUIRE(ConvSplits::of(s, 64, 64).count > 1);
   const auto x = numbers<float>(static_cast<long long>(s.in_pixels()) * s.in_channels, 1, 0);
   const auto dy = numbers<float>(static_cast<long long>(s.out_pixels()) * s.out_channels, 2, 0);

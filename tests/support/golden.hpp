@@ -74,16 +74,15 @@ void check_golden(const GoldenCase& golden, const std::vector<std::string>& name
     std::vector<Variable<T, D>> inputs;
     for (const auto& name : names) {
       const auto value = golden.tensor<T>(name);
-      inputs.emplace_back(inputs.empty() ? value.to(layout) : value, true);
+      inputs.emplace_back(to_device<D>(inputs.empty() ? value.to(layout) : value), true);
     }
     const auto y = f(inputs);
     INFO("layout ", to_string(layout), ", ", dtype_name<T>());
     const auto expected = golden.tensor<double>("y");
     REQUIRE(y.shape() == expected.shape());
     CHECK(largest_difference(y.value(), expected) < limit);
-    backward(
-        y,
-        (golden.has("grad_y") ? golden.tensor<T>("grad_y") : ones<T, D>(y.shape())).to(y.value().layout()));
+    backward(y, to_device<D>(golden.has("grad_y") ? golden.tensor<T>("grad_y") : ones<T, Cpu>(y.shape()))
+                    .to(y.value().layout()));
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (!golden.has("grad_" + names[i])) continue;
       INFO("gradient of ", names[i]);

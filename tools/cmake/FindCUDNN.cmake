@@ -13,7 +13,7 @@ function(kfer_find_cudnn)
   if(CUDNN_INCLUDE_DIR)
     get_filename_component(beside "${CUDNN_INCLUDE_DIR}" DIRECTORY)
   endif()
-  find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ${beside} ${ARGN}
+  find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR HINTS ${beside} ${ARGN}
                PATH_SUFFIXES lib64 lib lib/x64 cudnn/lib nvidia/cudnn/lib lib/x86_64-linux-gnu lib/aarch64-linux-gnu)
 endfunction()
 

@@ -33,8 +33,8 @@ function(kfer_import_cuda part wheel header)
   list(TRANSFORM places APPEND /include OUTPUT_VARIABLE include)
   list(TRANSFORM places APPEND /lib OUTPUT_VARIABLE lib)
   find_path(KFER_${part}_INCLUDE_DIR ${header} HINTS ${kfer_cuda_roots} PATH_SUFFIXES ${include})
-  find_library(KFER_${part}_LIBRARY NAMES ${part} lib${part}.so.13 lib${part}.so.12 HINTS ${kfer_cuda_roots}
-               PATH_SUFFIXES lib64 ${lib} targets/x86_64-linux/lib targets/sbsa-linux/lib)
+  find_library(KFER_${part}_LIBRARY NAMES ${part} lib${part}.so.13 lib${part}.so.12 NAMES_PER_DIR
+               HINTS ${kfer_cuda_roots} PATH_SUFFIXES lib64 ${lib} targets/x86_64-linux/lib targets/sbsa-linux/lib)
   mark_as_advanced(KFER_${part}_INCLUDE_DIR KFER_${part}_LIBRARY)
   if(NOT KFER_${part}_INCLUDE_DIR OR NOT KFER_${part}_LIBRARY)
     list(APPEND kfer_cuda_missing
@@ -78,6 +78,11 @@ endif()
 if(NOT kfer_cuda_missing AND NOT TARGET kfer::cuda)
   add_library(kfer::cuda INTERFACE IMPORTED GLOBAL)
   target_link_libraries(kfer::cuda INTERFACE kfer::kfer kfer::cudart kfer::cublasLt CUDNN::cudnn ${CMAKE_DL_LIBS})
+  # CMake takes the toolkit's library folder for one that the loader knows.
+  foreach(kfer_library IN ITEMS ${KFER_cudart_LIBRARY} ${KFER_cublasLt_LIBRARY} ${CUDNN_LIBRARY})
+    get_filename_component(kfer_root ${kfer_library} DIRECTORY)
+    target_link_options(kfer::cuda INTERFACE LINKER:-rpath,${kfer_root})
+  endforeach()
   # oneDNN's C++ header is beyond nvcc: what runs on the Cpu is compiled by the C++ compiler.
   target_compile_definitions(kfer::cuda INTERFACE KFER_CUDA=1 $<$<COMPILE_LANGUAGE:CUDA>:KFER_ONEDNN=0>)
   # CMake 3.25 drops CMAKE_CUDA_STANDARD 20 without a word.

@@ -6,6 +6,7 @@
 #include "kfer/ops/ops_cuda.hpp"
 #else
 #include "kfer/ops/batch_norm/batch_norm_cpu.hpp"
+#include "kfer/ops/cast/cast_cpu.hpp"
 #include "kfer/ops/conv2d/conv2d_cpu.hpp"
 #include "kfer/ops/conv_transpose2d/conv_transpose2d_cpu.hpp"
 #include "kfer/ops/dropout/dropout_cpu.hpp"
@@ -18,5 +19,6 @@
 #include "kfer/ops/reduce/reduce_cpu.hpp"
 #include "kfer/ops/shape/shape_cpu.hpp"
 #include "kfer/ops/softmax/softmax_cpu.hpp"
+#include "kfer/ops/temporal_shift/temporal_shift_cpu.hpp"
 #include "kfer/ops/upsample/upsample_cpu.hpp"
 #endif

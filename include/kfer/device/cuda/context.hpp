@@ -181,7 +181,7 @@ class Context {
   void begin_capture(Capture& capture) {
     Capture* none = nullptr;
     require<DeviceError>(capture_.compare_exchange_strong(none, &capture),
-                         "cuda: a graph is being captured already; captures do not nest");
+                         "cuda: another thread is capturing a graph already");
   }
   void end_capture() { capture_.store(nullptr, std::memory_order_release); }
 

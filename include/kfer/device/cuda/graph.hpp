@@ -29,6 +29,7 @@ class CudaGraph {
   /// before, and the work can be done without a graph.
   template <class Work>
   static CudaGraph capture(Work&& work) {
+    require<DeviceError>(!Cuda::capturing(), "cuda: a graph is being captured already; captures do not nest");
     CudaGraph graph;
     graph.state_->capture(work);
     return graph;

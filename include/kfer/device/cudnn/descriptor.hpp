@@ -30,6 +30,7 @@ constexpr auto attribute_type(cudnnHandle_t) { return CUDNN_TYPE_HANDLE; }
 constexpr auto attribute_type(cudnnDataType_t) { return CUDNN_TYPE_DATA_TYPE; }
 constexpr auto attribute_type(cudnnConvolutionMode_t) { return CUDNN_TYPE_CONVOLUTION_MODE; }
 constexpr auto attribute_type(cudnnPointwiseMode_t) { return CUDNN_TYPE_POINTWISE_MODE; }
+constexpr auto attribute_type(cudnnNanPropagation_t) { return static_cast<cudnnBackendAttributeType_t>(10); }  // a deprecated name
 constexpr auto attribute_type(cudnnReduceTensorOp_t) { return CUDNN_TYPE_REDUCTION_OPERATOR_TYPE; }
 constexpr auto attribute_type(cudnnGenStatsMode_t) { return CUDNN_TYPE_GENSTATS_MODE; }
 constexpr auto attribute_type(cudnnBackendNormMode_t) { return CUDNN_TYPE_NORM_MODE; }

@@ -171,6 +171,10 @@ class Graph {
 
  private:
   static constexpr cudnnDataType_t compute = CUDNN_DATA_FLOAT;  ///< of every operation, as of its sums
+  // A ReLU that turns a NaN into 0 would hide a training that diverges. CUDNN_ATTR_POINTWISE_NAN_PROPAGATION
+  // and CUDNN_PROPAGATE_NAN, by number since their names are deprecated.
+  static constexpr auto nan_propagation = static_cast<cudnnBackendAttributeName_t>(2);
+  static constexpr auto propagate = static_cast<cudnnNanPropagation_t>(1);
 
   struct Tensor {
     std::int64_t uid;
@@ -222,7 +226,9 @@ class Graph {
   }
   Descriptor pointwise_operation(cudnnPointwiseMode_t mode) {
     Descriptor pointwise(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
-    pointwise.set(CUDNN_ATTR_POINTWISE_MODE, mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, compute).finalize();
+    pointwise.set(CUDNN_ATTR_POINTWISE_MODE, mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, compute);
+    if (mode == CUDNN_POINTWISE_RELU_FWD) pointwise.set(nan_propagation, propagate);
+    pointwise.finalize();
     Descriptor op(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     op.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise);
     parameters_.push_back(std::move(pointwise));

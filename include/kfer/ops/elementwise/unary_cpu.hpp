@@ -102,7 +102,7 @@ struct accumulate_impl<T, Cpu> {
     parallel_ranges(sum.storage_size(), detail::elementwise_grain,
                     [=](int, std::int64_t begin, std::int64_t end) {
 #pragma omp simd
-                      for (std::int64_t i = begin; i < end; ++i) s[i] += m[i];
+                      for (std::int64_t i = begin; i < end; ++i) s[i] = static_cast<T>(s[i] + m[i]);
                     });
   }
 };
