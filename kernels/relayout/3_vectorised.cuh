@@ -26,10 +26,10 @@ inline constexpr int row_lanes = N == 1 ? 32 : 8;
 struct Turn {
   static constexpr int most = Axes::most;
   int outer = 0;
-  Divider extent[most];                    // of the other axes, slowest first
+  Divider<unsigned> extent[most];          // of the other axes, slowest first
   long long from[most], to[most];          // their steps
   long long rows, cols, from_row, to_col;  // rows: contiguous in y; cols: contiguous in x
-  Divider row_tiles, col_tiles;
+  Divider<unsigned> row_tiles, col_tiles;
 };
 
 /// Elements a thread takes at a time: 16 bytes, at most 8.
