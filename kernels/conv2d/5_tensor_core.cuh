@@ -19,8 +19,9 @@
 // Launch: 256 threads, 8 warps of 64 x 32 results (or 128 threads, 4 warps of 32 x 32); 80 (or 40) KiB of
 // shared memory. float is rounded to TF32 (10 bits of mantissa) at the last moment, sums are float for either
 // type. For GPUs only: what the host executor runs in its place is the fourth step.
-#if defined(__CUDACC__)
 #pragma once
+
+#if defined(__CUDACC__)
 
 #include "gemm_view.cuh"
 #include "mma_maps.cuh"
