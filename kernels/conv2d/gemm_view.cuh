@@ -205,7 +205,8 @@ struct ConvBlock {
 /// those that run together read the same pixels; the weights stay in the L2 cache anyway.
 template <int TileM, int TileN, class Gemm>
 __device__ inline ConvBlock enter_block(Gemm& gemm) {
-  const unsigned columns = (gemm.n + TileN - 1) / TileN, rows = (gemm.m + TileM - 1) / TileM;
+  const auto columns = static_cast<unsigned>(div_up(gemm.n, TileN)),
+             rows = static_cast<unsigned>(div_up(gemm.m, TileM));
   unsigned id = blockIdx.x;
   const int n = static_cast<int>(id % columns) * TileN;
   id /= columns;
