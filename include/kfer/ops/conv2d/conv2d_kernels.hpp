@@ -63,15 +63,15 @@ struct ConvKernels {
       return true;
     };
     const auto n = [](std::int64_t v) { return static_cast<int>(v); };
-    require<ShapeError>(fits({s.batch, s.height + 2 * s.padding.height, s.width + 2 * s.padding.width}) &&
-                            fits({s.height, s.width, s.in_channels}) &&
-                            fits({s.batch, s.out_height, s.out_width}) &&
-                            fits({s.out_height, s.out_width, s.out_channels}) && fits({s.weight().numel()}) &&
-                            fits({s.stride.height + s.kernel_height * s.dilation.height}) &&
-                            fits({s.stride.width + s.kernel_width * s.dilation.width}),
-                        "conv2d: input ", s.input(), " and weight ", s.weight(),
-                        " have about 2^31 pixels, weights, or elements of one image, past what a GPU kernel "
-                        "counts with");
+    require<ShapeError>(
+        fits({s.batch, s.height + 2 * s.padding.height, s.width + 2 * s.padding.width}) &&
+            fits({s.height, s.width, s.in_channels}) && fits({s.batch, s.out_height, s.out_width}) &&
+            fits({s.out_height, s.out_width, s.out_channels}) && fits({s.weight().numel()}) &&
+            fits({s.stride.height, s.dilation.height}) && fits({s.stride.width, s.dilation.width}) &&
+            fits({s.kernel_height, s.dilation.height}) && fits({s.kernel_width, s.dilation.width}),
+        "conv2d: input ", s.input(), " and weight ", s.weight(),
+        " have about 2^31 pixels, weights, or elements of one image, past what a GPU kernel "
+        "counts with");
     return {n(s.batch),         n(s.height),          n(s.width),          n(s.in_channels),
             n(s.out_height),    n(s.out_width),       n(s.out_channels),   n(s.kernel_height),
             n(s.kernel_width),  n(s.stride.height),   n(s.stride.width),   n(s.padding.height),
