@@ -81,4 +81,21 @@ inline std::vector<ConvLayer> model_layers() {
   return out;
 }
 
+/// What the models have, small; then ragged, prime and one-sized extents, strides that leave rows out,
+/// groups, dilation.
+inline std::vector<Conv2dShape> sample_convolutions() {
+  return {Conv2dShape::of({4, 32, 16, 16}, {64, 32, 3, 3}, {.padding = 1}),
+          Conv2dShape::of({2, 64, 8, 8}, {128, 64, 1, 1}, {.stride = 2}),
+          Conv2dShape::of({2, 64, 14, 14}, {64, 64, 3, 3}, {.stride = 2, .padding = 1}),
+          Conv2dShape::of({2, 3, 32, 32}, {64, 3, 7, 7}, {.stride = 2, .padding = 3}),
+          Conv2dShape::of({2, 3, 20, 20}, {32, 3, 5, 5}, {.padding = 2}),
+          Conv2dShape::of({2, 32, 12, 12}, {3, 32, 3, 3}, {.padding = 1}),
+          Conv2dShape::of({3, 5, 13, 11}, {7, 5, 3, 2}, {.stride = {2, 1}, .padding = {1, 0}}),
+          Conv2dShape::of({1, 1, 1, 1}, {1, 1, 1, 1}, {}),
+          Conv2dShape::of({1, 17, 1, 19}, {13, 17, 1, 3}, {.stride = {1, 3}, .padding = {0, 2}}),
+          Conv2dShape::of({2, 16, 15, 9}, {24, 16, 3, 3}, {.padding = {2, 3}, .dilation = {2, 3}}),
+          Conv2dShape::of({2, 32, 10, 10}, {32, 1, 3, 3}, {.padding = 1, .groups = 32}),
+          Conv2dShape::of({2, 32, 10, 10}, {48, 8, 3, 3}, {.stride = 2, .padding = 1, .groups = 4})};
+}
+
 }  // namespace kfer::test

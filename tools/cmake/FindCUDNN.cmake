@@ -9,12 +9,14 @@
 function(kfer_find_cudnn)
   find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${ARGN}
             PATH_SUFFIXES include cudnn/include nvidia/cudnn/include include/x86_64-linux-gnu include/aarch64-linux-gnu)
-  # Its library lies beside it: a header of one version with a library of another would not do.
   if(CUDNN_INCLUDE_DIR)
+    # Its library lies beside it: a header of one version with a library of another would not do.
     get_filename_component(beside "${CUDNN_INCLUDE_DIR}" DIRECTORY)
+    set(names NAMES cudnn libcudnn.so.9 NAMES_PER_DIR)
+    set(folders lib64 lib lib/x64 lib/x86_64-linux-gnu lib/aarch64-linux-gnu)
+    find_library(CUDNN_LIBRARY ${names} HINTS ${beside} PATH_SUFFIXES ${folders} NO_DEFAULT_PATH)
+    find_library(CUDNN_LIBRARY ${names} HINTS ${ARGN} PATH_SUFFIXES ${folders})
   endif()
-  find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR HINTS ${beside} ${ARGN}
-               PATH_SUFFIXES lib64 lib lib/x64 cudnn/lib nvidia/cudnn/lib lib/x86_64-linux-gnu lib/aarch64-linux-gnu)
 endfunction()
 
 kfer_find_cudnn(${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${CUDAToolkit_ROOT} ${CUDAToolkit_INCLUDE_DIRS} ${CUDAToolkit_LIBRARY_DIR}
@@ -26,6 +28,7 @@ if(NOT CUDNN_INCLUDE_DIR OR NOT CUDNN_LIBRARY)
     execute_process(COMMAND ${CUDNN_PYTHON} -c "import nvidia.cudnn; print(nvidia.cudnn.__path__[0])"
                     OUTPUT_VARIABLE cudnn_wheel OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
     if(cudnn_wheel)
+      unset(CUDNN_INCLUDE_DIR CACHE)  # one without a library, if any
       kfer_find_cudnn(${cudnn_wheel})
     endif()
   endif()
@@ -47,7 +50,7 @@ endif()
 
 set(cudnn_reason "")
 if(CUDNN_VERSION AND CUDNN_VERSION VERSION_LESS 9)
-  set(cudnn_reason "${CUDNN_INCLUDE_DIR}/cudnn.h is of cuDNN ${CUDNN_VERSION}; kfer needs 9 or newer")
+  set(cudnn_reason "${CUDNN_INCLUDE_DIR}/cudnn.h is of cuDNN ${CUDNN_VERSION}, kfer needs 9 or newer")
   set(cudnn_new_enough FALSE)
 else()
   set(cudnn_new_enough TRUE)
@@ -56,7 +59,7 @@ else()
   elseif(CUDNN_INCLUDE_DIR AND NOT CUDNN_LIBRARY)
     set(cudnn_reason "${CUDNN_INCLUDE_DIR} has cudnn.h, but libcudnn.so or libcudnn.so.9 is nowhere near it")
   elseif(NOT CUDNN_INCLUDE_DIR)
-    set(cudnn_reason "no cudnn.h; let CUDNN_ROOT be the folder that has include/cudnn.h")
+    set(cudnn_reason "no cudnn.h: let CUDNN_ROOT be the folder that has include/cudnn.h")
   endif()
 endif()
 include(FindPackageHandleStandardArgs)

@@ -30,7 +30,6 @@ constexpr auto attribute_type(cudnnHandle_t) { return CUDNN_TYPE_HANDLE; }
 constexpr auto attribute_type(cudnnDataType_t) { return CUDNN_TYPE_DATA_TYPE; }
 constexpr auto attribute_type(cudnnConvolutionMode_t) { return CUDNN_TYPE_CONVOLUTION_MODE; }
 constexpr auto attribute_type(cudnnPointwiseMode_t) { return CUDNN_TYPE_POINTWISE_MODE; }
-constexpr auto attribute_type(cudnnNanPropagation_t) { return static_cast<cudnnBackendAttributeType_t>(10); }  // a deprecated name
 constexpr auto attribute_type(cudnnReduceTensorOp_t) { return CUDNN_TYPE_REDUCTION_OPERATOR_TYPE; }
 constexpr auto attribute_type(cudnnGenStatsMode_t) { return CUDNN_TYPE_GENSTATS_MODE; }
 constexpr auto attribute_type(cudnnBackendNormMode_t) { return CUDNN_TYPE_NORM_MODE; }
@@ -40,6 +39,10 @@ constexpr auto attribute_type(cudnnBackendKnobType_t) { return CUDNN_TYPE_KNOB_T
 constexpr auto attribute_type(cudnnBackendNumericalNote_t) { return CUDNN_TYPE_NUMERICAL_NOTE; }
 constexpr auto attribute_type(cudnnBackendBehaviorNote_t) { return CUDNN_TYPE_BEHAVIOR_NOTE; }
 // clang-format on
+/// CUDNN_TYPE_NAN_PROPOGATION, a deprecated name.
+constexpr auto attribute_type(cudnnNanPropagation_t) {
+  return static_cast<cudnnBackendAttributeType_t>(10);
+}
 
 /// Move-only. A default-constructed one owns nothing.
 class Descriptor {

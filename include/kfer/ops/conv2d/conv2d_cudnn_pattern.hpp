@@ -11,8 +11,8 @@ namespace kfer::detail {
 struct ConvPattern {
   enum class Pass { none, forward, backward_data, backward_weights };
 
-  bool normalize_input =
-      false;  ///< x is first turned into relu(x * input_scale + input_bias), a batch norm's result
+  /// x is first turned into relu(x * input_scale + input_bias), a batch norm's result
+  bool normalize_input = false;
   Pass pass = Pass::forward;  ///< none: what follows works on `sums`, an earlier convolution's result
   bool scale = false;         ///< times one float a channel
   bool bias = false;          ///< plus one number a channel: float behind a scale, else of the tensors' type
@@ -31,8 +31,8 @@ inline std::string to_string(const ConvPattern& p) {
               p.relu ? "+relu" : "", p.statistics ? "+statistics" : "");
 }
 
-/// Everything on which the graph of a convolution depends, in one line: "forward+bias float32 x 64,3,64,64 w
-/// ...".
+/// Everything on which the graph of a convolution depends, in one line:
+/// "forward+bias float32 x 64,3,64,64 w ...".
 inline std::string conv_key(const ConvPattern& pattern, const Conv2dShape& s, std::string_view type) {
   std::string out = text(to_string(pattern), ' ', type);
   const auto numbers = [&](const char* name, std::initializer_list<std::int64_t> values) {
