@@ -1,4 +1,8 @@
 // Elementwise operations, reductions, products, losses and shape operations against values from PyTorch.
+#include "support/golden.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
 #include "kfer/ops/elementwise/binary_cpu.hpp"
 #include "kfer/ops/linear/linear_cpu.hpp"
 #include "kfer/ops/loss/loss_cpu.hpp"
@@ -6,7 +10,16 @@
 #include "kfer/ops/reduce/reduce_cpu.hpp"
 #include "kfer/ops/shape/shape_cpu.hpp"
 #include "kfer/ops/softmax/softmax_cpu.hpp"
-#include "support/golden.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/elementwise/binary_cuda.hpp"
+#include "kfer/ops/linear/linear_cuda.hpp"
+#include "kfer/ops/loss/loss_cuda.hpp"
+#include "kfer/ops/matmul/matmul_cuda.hpp"
+#include "kfer/ops/reduce/reduce_cuda.hpp"
+#include "kfer/ops/shape/shape_cuda.hpp"
+#include "kfer/ops/softmax/softmax_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::check_golden;
