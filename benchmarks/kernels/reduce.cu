@@ -45,7 +45,7 @@ void everything(bench::Suite& suite, long long n, double tolerance) {
   k::Reduction shape;
   shape.push(n, true);
   const bench::Array<unsigned char> workspace(k::reduce_workspace<T>(shape));
-  c.variant("shipped (4_vectorised)",
+  c.variant("shipped",
             [&] { k::reduce<k::Sum>(x.data(), y.data(), shape, 1.f, workspace.data(), bench::stream()); });
 #if defined(__CUDACC__)
   if constexpr (std::is_same_v<T, float>) {
