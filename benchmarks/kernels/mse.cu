@@ -19,7 +19,7 @@ void sizes(bench::Suite& suite, long long n) {
                            {.bytes = 3.0 * static_cast<double>(n) * sizeof(T)});
   c.expect(
       gradient, [&](std::size_t i) { return 2 * error(i) / static_cast<double>(n); },
-      bench::tolerance<T>() / static_cast<double>(n));
+      4 * bench::tolerance<T>() / static_cast<double>(n));
   c.expect(loss, std::vector<double>{exact}, bench::tolerance<T>());
   c.variant("shipped", [&] {
     k::mse(x.data(), target.data(), gradient.data(), n, loss.data(), status.data(), workspace.data(),
