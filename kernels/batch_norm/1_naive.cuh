@@ -8,6 +8,8 @@
 // layers, are half a GPU. Wins never; it is what the others are compared with.
 #pragma once
 
+#include <cmath>
+
 #include "../common/reduce.cuh"
 
 KFER_KERNELS_BEGIN

@@ -8,6 +8,8 @@
 // for a GPU unless there are thousands of channels, and loads are of one element.
 #pragma once
 
+#include <cmath>
+
 #include "../common/bf16.cuh"
 
 KFER_KERNELS_BEGIN

@@ -41,7 +41,7 @@ struct Broadcast {
 namespace detail {
 struct BroadcastSteps {
   int dims;
-  Divider extent[Broadcast::max_dims];  // the last one counts vectors
+  Divider<unsigned> extent[Broadcast::max_dims];  // the last one counts vectors
   long long step_a[Broadcast::max_dims], step_b[Broadcast::max_dims];
 };
 
@@ -85,7 +85,7 @@ void launch_broadcast(F f, const Broadcast& shape, const T* a, const T* b, T* y,
   BroadcastSteps steps;
   steps.dims = shape.dims;
   for (int d = 0; d < shape.dims; ++d) {
-    steps.extent[d] = Divider(d == shape.dims - 1 ? shape.extent[d] / N : shape.extent[d]);
+    steps.extent[d] = Divider<unsigned>(d == shape.dims - 1 ? shape.extent[d] / N : shape.extent[d]);
     steps.step_a[d] = shape.step_a[d];
     steps.step_b[d] = shape.step_b[d];
   }

@@ -26,10 +26,10 @@ inline constexpr int row_lanes = N == 1 ? 32 : 8;
 struct Turn {
   static constexpr int most = Axes::most;
   int outer = 0;
-  Divider extent[most];                    // of the other axes, slowest first
+  Divider<unsigned> extent[most];          // of the other axes, slowest first
   long long from[most], to[most];          // their steps
   long long rows, cols, from_row, to_col;  // rows: contiguous in y; cols: contiguous in x
-  Divider row_tiles, col_tiles;
+  Divider<unsigned> row_tiles, col_tiles;
 };
 
 /// Elements a thread takes at a time: 16 bytes, at most 8.
@@ -43,9 +43,9 @@ inline constexpr int turn_side = 64;
 
 /// y[c, r] = x[r, c] for every combination of the other axes. Grid: a block a tile, columns of tiles fastest,
 /// then rows, then the other axes. Vectors of NI elements in x, NO in y: extents and steps are multiples of
-/// them. Blocks of 256 threads.
+/// them. Blocks of 256 threads; four a multiprocessor leave 64 registers, which 16 doubles on the way need.
 template <int NI, int NO, class In, class Out>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)
     transpose_vectorised(const In* __restrict__ x, Out* __restrict__ y, detail::Turn turn) {
   constexpr int side = detail::turn_side, threads = 256;
   KFER_SHARED(Out, tile, [side][side + 1]);  // [column][row]

@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(256)
   for (long long at = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; at < size;
        at += stride) {
     const In* from = x + at / pixels * pixels * channels + at % pixels * pixel_step;
-    In v[width];
+    In v[width] = {};
 #pragma unroll
     for (int c = 0; c < width; ++c)
       if (c < channels) v[c] = from[c * channel_step];

@@ -15,7 +15,7 @@ KFER_KERNELS_BEGIN
 template <class Unit>
 __global__ void __launch_bounds__(256)
     pitched_copy_kernel(const Unit* __restrict__ x, long long x_pitch, Unit* __restrict__ y,
-                        long long y_pitch, Divider length, unsigned units) {
+                        long long y_pitch, Divider<unsigned> length, unsigned units) {
   const unsigned stride = gridDim.x * blockDim.x;
   for (unsigned at = blockIdx.x * blockDim.x + threadIdx.x; at < units; at += stride) {
     unsigned column = 0;
@@ -36,7 +36,7 @@ bool launch_pitched_copy(const void* x, long long x_pitch, void* y, long long y_
   const long long units = rows * (bytes / size);
   launch(pitched_copy_kernel<Unit>, dim3(grid_blocks(units, 256)), dim3(256), 0, stream,
          static_cast<const Unit*>(x), x_pitch / size, static_cast<Unit*>(y), y_pitch / size,
-         Divider(bytes / size), static_cast<unsigned>(units));
+         Divider<unsigned>(bytes / size), static_cast<unsigned>(units));
   return true;
 }
 

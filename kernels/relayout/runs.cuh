@@ -12,7 +12,7 @@ KFER_KERNELS_BEGIN
 namespace detail {
 struct Gather {
   int axes;
-  Divider extent[Axes::most];  // the last one counts vectors
+  Divider<unsigned> extent[Axes::most];  // the last one counts vectors
   long long from[Axes::most];
 };
 }  // namespace detail

@@ -20,7 +20,7 @@ void launch_runs(const In* x, Out* y, const Axes& axes, long long size, Stream s
   Gather gather;
   gather.axes = axes.count;
   for (int a = 0; a < axes.count; ++a) {
-    gather.extent[a] = Divider(a == axes.count - 1 ? axes.extent[a] / N : axes.extent[a]);
+    gather.extent[a] = Divider<unsigned>(a == axes.count - 1 ? axes.extent[a] / N : axes.extent[a]);
     gather.from[a] = axes.from[a];
   }
   launch(relayout_runs<N, In, Out>, dim3(grid_blocks(size / N, 256)), dim3(256), 0, stream, x, y, gather,
@@ -53,7 +53,7 @@ void transpose(const In* x, Out* y, const Axes& axes, int col, Stream stream) {
   long long blocks = 1;
   for (int a = 0; a < axes.count; ++a) {
     if (a == row || a == col) continue;
-    turn.extent[turn.outer] = Divider(axes.extent[a]);
+    turn.extent[turn.outer] = Divider<unsigned>(axes.extent[a]);
     turn.from[turn.outer] = axes.from[a];
     turn.to[turn.outer++] = axes.to[a];
     blocks *= axes.extent[a];
@@ -62,8 +62,8 @@ void transpose(const In* x, Out* y, const Axes& axes, int col, Stream stream) {
   turn.cols = axes.extent[col];
   turn.from_row = axes.from[row];
   turn.to_col = axes.to[col];
-  turn.row_tiles = Divider(div_up(axes.extent[row], turn_side));
-  turn.col_tiles = Divider(div_up(axes.extent[col], turn_side));
+  turn.row_tiles = Divider<unsigned>(div_up(axes.extent[row], turn_side));
+  turn.col_tiles = Divider<unsigned>(div_up(axes.extent[col], turn_side));
   blocks *= div_up(axes.extent[row], turn_side) * div_up(axes.extent[col], turn_side);
   const auto run = [&](auto kernel) {
     launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(256), 0, stream, x, y, turn);

@@ -1,9 +1,16 @@
 // conv2d on the device under test, against the loops in double that define it.
 #include <doctest/doctest.h>
 
-#include "kfer/ops/conv2d/conv2d_cpu.hpp"
 
 #include "support/op_check.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/conv2d/conv2d_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/conv2d/conv2d_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::TestDevice;

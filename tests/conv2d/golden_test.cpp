@@ -1,9 +1,17 @@
 // Convolutions against values of PyTorch and Keras; tests/data/README.md describes the files.
 #include <doctest/doctest.h>
 
+#include "support/golden.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
 #include "kfer/ops/conv2d/conv2d_cpu.hpp"
 #include "kfer/ops/conv_transpose2d/conv_transpose2d_cpu.hpp"
-#include "support/golden.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/conv2d/conv2d_cuda.hpp"
+#include "kfer/ops/conv_transpose2d/conv_transpose2d_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::GoldenCase;

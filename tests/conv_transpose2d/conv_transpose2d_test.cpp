@@ -1,8 +1,15 @@
 // conv_transpose2d on the device under test, against its definition.
 #include <doctest/doctest.h>
 
-#include "kfer/ops/conv_transpose2d/conv_transpose2d_cpu.hpp"
 #include "support/op_check.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/conv_transpose2d/conv_transpose2d_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/conv_transpose2d/conv_transpose2d_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::TestDevice;

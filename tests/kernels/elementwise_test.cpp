@@ -195,7 +195,7 @@ TEST_CASE("division by multiplication is division") {
   for (int i = 0; i < 300; ++i) values.push_back(engine() >> (1 + engine() % 31));
   for (const unsigned d : values) {
     if (d == 0) continue;
-    const k::Divider divider(d);
+    const k::Divider<unsigned> divider(d);
     for (const unsigned x : values) {
       unsigned rest = 0;
       const unsigned q = divider.divide(x, rest);

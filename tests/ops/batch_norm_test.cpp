@@ -1,6 +1,13 @@
-#include "kfer/ops/batch_norm/batch_norm_cpu.hpp"
 
 #include "support/op_check.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/batch_norm/batch_norm_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/batch_norm/batch_norm_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::numbers;
@@ -63,13 +70,12 @@ TEST_CASE_TEMPLATE("batch_norm computes only the gradients that are wanted, whoe
                                           Variable<float, D>(on<float, D>(r, layout), wanted & 2),
                                           Variable<float, D>(on<float, D>(gamma), wanted & 4),
                                           Variable<float, D>(on<float, D>(beta), wanted & 8)};
-        std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x, true), Variable<double, Cpu>(r, true),
-                                             Variable<double, Cpu>(gamma, true),
-                                             Variable<double, Cpu>(beta, true)};
+        std::vector<Variable<double, test::Exact>> e{test::exact(x, true), test::exact(r, true),
+                                                     test::exact(gamma, true), test::exact(beta, true)};
         const BatchNormOptions o{.training = training, .relu = true};
         const Tensor<float, D> held = dy.to(layout), copy = held;
         backward(run(v, o), held);
-        backward(run(e, o), to_device<Cpu>(cast<double>(dy)));
+        backward(run(e, o), to_device<test::Exact>(cast<double>(dy)));
         CHECK(largest_difference(held, dy) == 0);  // a gradient that others hold is left alone
         for (std::size_t i = 0; i < 4; ++i) {
           REQUIRE(v[i].has_grad() == bool(wanted >> i & 1));
@@ -85,12 +91,11 @@ TEST_CASE_TEMPLATE("batch_norm moves the running statistics, with the unbiased v
       const auto x = numbers(shape, 1, -2, 3);
       const auto gamma = numbers({shape[1]}, 3), beta = numbers({shape[1]}, 4);
       Tensor<float, D> mean, var;
-      Tensor<double, Cpu> exact_mean, exact_var;
+      Tensor<double, test::Exact> exact_mean, exact_var;
       std::vector<Variable<float, D>> v{Variable<float, D>(on<float, D>(x, layout)),
                                         Variable<float, D>(on<float, D>(gamma)),
                                         Variable<float, D>(on<float, D>(beta))};
-      std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x), Variable<double, Cpu>(gamma),
-                                           Variable<double, Cpu>(beta)};
+      std::vector<Variable<double, test::Exact>> e{test::exact(x), test::exact(gamma), test::exact(beta)};
       run(v, {.momentum = 0.3}, &mean, &var);
       run(e, {.momentum = 0.3}, &exact_mean, &exact_var);
       CHECK(largest_difference(mean, exact_mean) < 1e-6);
@@ -112,9 +117,9 @@ TEST_CASE_TEMPLATE("batch_norm is exact where the mean is large against the devi
     Tensor<float, D> mean = zeros<float, D>({16}), var = zeros<float, D>({16});
     batch_norm(Variable<float, D>(on<float, D>(x, layout)), Variable<float, D>(ones<float, D>({16})),
                Variable<float, D>(zeros<float, D>({16})), mean, var, {.momentum = 1});
-    Tensor<double, Cpu> exact_mean = zeros<double, Cpu>({16}), exact_var = exact_mean;
-    batch_norm(Variable<double, Cpu>(x), Variable<double, Cpu>(ones<double, Cpu>({16})),
-               Variable<double, Cpu>(zeros<double, Cpu>({16})), exact_mean, exact_var, {.momentum = 1});
+    auto exact_mean = zeros<double, test::Exact>({16}), exact_var = exact_mean;
+    batch_norm(test::exact(x), test::exact(ones<double, Cpu>({16})), test::exact(zeros<double, Cpu>({16})),
+               exact_mean, exact_var, {.momentum = 1});
     CHECK(relative_rms(mean, exact_mean) < 1e-7);
     CHECK(relative_rms(var, exact_var) < 1e-6);
   }
@@ -152,12 +157,12 @@ TEST_CASE("batch_norm of bfloat16 keeps parameters and statistics in float") {
           const Variable<bfloat16, D> y = batch_norm(a, g, s, mean, var, o, add ? &b : nullptr);
           backward(y, on<bfloat16, D>(dy));
 
-          std::vector<Variable<double, Cpu>> e{Variable<double, Cpu>(x, true)};
-          if (add) e.emplace_back(r, true);
-          e.emplace_back(gamma, true), e.emplace_back(beta, true);
-          Tensor<double, Cpu> exact_mean, exact_var;
+          std::vector<Variable<double, test::Exact>> e{test::exact(x, true)};
+          if (add) e.push_back(test::exact(r, true));
+          e.push_back(test::exact(gamma, true)), e.push_back(test::exact(beta, true));
+          Tensor<double, test::Exact> exact_mean, exact_var;
           const auto exact = run(e, o, &exact_mean, &exact_var);
-          backward(exact, dy);
+          backward(exact, to_device<test::Exact>(dy));
           CHECK(largest_difference(y.value(), exact.value()) < 0x1p-8);
           CHECK(largest_difference(a.grad(), e[0].grad()) < 0x1p-8);
           if (add) CHECK(largest_difference(b.grad(), e[1].grad()) < 0x1p-8);

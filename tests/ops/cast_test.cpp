@@ -1,7 +1,15 @@
-#include "kfer/ops/cast/cast_cpu.hpp"
-#include "kfer/ops/elementwise/binary_cpu.hpp"
 
 #include "support/op_check.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/cast/cast_cpu.hpp"
+#include "kfer/ops/elementwise/binary_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/cast/cast_cuda.hpp"
+#include "kfer/ops/elementwise/binary_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::numbers;

@@ -1,6 +1,13 @@
-#include "kfer/ops/elementwise/unary_cpu.hpp"
 
 #include "support/op_check.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/elementwise/unary_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/elementwise/unary_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::numbers;

@@ -1,9 +1,19 @@
 // Batch norm, pooling and upsampling against values from PyTorch and Keras.
+#include "support/golden.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
 #include "kfer/ops/batch_norm/batch_norm_cpu.hpp"
 #include "kfer/ops/pool/pool_cpu.hpp"
 #include "kfer/ops/shape/shape_cpu.hpp"
 #include "kfer/ops/upsample/upsample_cpu.hpp"
-#include "support/golden.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/batch_norm/batch_norm_cuda.hpp"
+#include "kfer/ops/pool/pool_cuda.hpp"
+#include "kfer/ops/shape/shape_cuda.hpp"
+#include "kfer/ops/upsample/upsample_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::check_golden;

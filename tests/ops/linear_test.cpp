@@ -1,6 +1,13 @@
-#include "kfer/ops/linear/linear_cpu.hpp"
 
 #include "support/op_check.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/linear/linear_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/linear/linear_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::numbers;

@@ -1,6 +1,13 @@
-#include "kfer/ops/pool/pool_cpu.hpp"
 
 #include "support/op_check.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/pool/pool_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/pool/pool_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::numbers;
@@ -10,7 +17,8 @@ const Shape shapes[] = {{2, 16, 8, 8}, {1, 17, 7, 9}, {2, 3, 9, 11}, {1, 32, 5, 
                         {3, 24, 6, 7}, {2, 8, 3, 3},  {1, 1, 4, 2},  {0, 16, 4, 4}};
 }
 
-TEST_CASE_TEMPLATE("max_pool2d in float agrees with its definition in every memory order", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("max_pool2d in float agrees with its definition in every memory order", D,
+                   test::TestDevice) {
   for (const Shape& shape : shapes)
     for (const MaxPool2dOptions& o : std::vector<MaxPool2dOptions>{{},
                                                                    {.kernel = 3, .stride = 2, .padding = 1},
@@ -32,7 +40,8 @@ TEST_CASE_TEMPLATE("max_pool2d of large windows", D, test::TestDevice) {
                          1e-6);
 }
 
-TEST_CASE_TEMPLATE("the first of equal maxima gets the gradient, and a NaN is the maximum", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("the first of equal maxima gets the gradient, and a NaN is the maximum", D,
+                   test::TestDevice) {
   const Variable<float, D> x(Tensor<float, D>({1, 1, 2, 4}, {1, 1, 0, NAN, 1, 1, 5, 3}), true);
   const auto y = max_pool2d(x);
   CHECK(y.value().to_vector()[0] == 1);
@@ -47,7 +56,8 @@ TEST_CASE_TEMPLATE("the first of equal maxima gets the gradient, and a NaN is th
   }
 }
 
-TEST_CASE_TEMPLATE("avg_pool2d in float agrees with its definition in every memory order", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("avg_pool2d in float agrees with its definition in every memory order", D,
+                   test::TestDevice) {
   for (const Shape& shape : shapes)
     for (const bool include : {true, false})
       for (const AvgPool2dOptions& o : std::vector<AvgPool2dOptions>{
@@ -57,7 +67,8 @@ TEST_CASE_TEMPLATE("avg_pool2d in float agrees with its definition in every memo
         test::check_layouts<D>([&](const auto& v) { return avg_pool2d(v[0], o); }, {numbers(shape, 3)});
 }
 
-TEST_CASE_TEMPLATE("global_avg_pool in float agrees with its definition in every memory order", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("global_avg_pool in float agrees with its definition in every memory order", D,
+                   test::TestDevice) {
   for (const Shape& shape : shapes)
     test::check_layouts<D>([&](const auto& v) { return global_avg_pool(v[0]); }, {numbers(shape, 3)});
 }

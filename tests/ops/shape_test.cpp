@@ -1,6 +1,13 @@
-#include "kfer/ops/shape/shape_cpu.hpp"
 
 #include "support/op_check.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/shape/shape_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/shape/shape_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::numbers;
@@ -25,7 +32,7 @@ TEST_CASE_TEMPLATE("permute and transpose", D, test::TestDevice) {
          std::vector<std::vector<int>>{{0, 2, 3, 1}, {3, 2, 1, 0}, {1, 0, -1, 2}}) {
       const auto f = [&](const auto& v) { return permute(v[0], dims); };
       test::check_layouts<D>(f, {numbers(shape, 1)}, 1e-9);
-      const auto y = f(std::vector{Variable<double, Cpu>(numbers(shape, 1))}).value();
+      const auto y = f(std::vector{test::exact(numbers(shape, 1))}).value();
       const auto source = numbers(shape, 1).to_vector(), moved = y.to_vector();
       std::array<std::int64_t, Shape::max_rank> at{};
       for (std::size_t i = 0; i < moved.size(); ++i) {  // independent of the implementation: index by index
@@ -40,7 +47,8 @@ TEST_CASE_TEMPLATE("permute and transpose", D, test::TestDevice) {
   CHECK_THROWS_AS(permute(x, {0}), ValueError);
 }
 
-TEST_CASE_TEMPLATE("concat and slice undo each other along every dimension and memory order", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("concat and slice undo each other along every dimension and memory order", D,
+                   test::TestDevice) {
   for (const Shape& shape : {Shape{2, 16, 3, 5}, {3, 32, 2, 2}, {2, 3, 5, 4}, {1, 8, 1, 1}})
     for (std::int64_t dim = 0; dim < 4; ++dim)
       for (const Layout& layout : test::layouts_of(shape)) {

@@ -1,11 +1,19 @@
-#include "kfer/ops/upsample/upsample_cpu.hpp"
 
 #include "support/op_check.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/upsample/upsample_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/upsample/upsample_cuda.hpp"
+#endif
 
 using namespace kfer;
 using test::numbers;
 
-TEST_CASE_TEMPLATE("upsample_nearest in float agrees with its definition in every memory order", D, test::TestDevice) {
+TEST_CASE_TEMPLATE("upsample_nearest in float agrees with its definition in every memory order", D,
+                   test::TestDevice) {
   for (const Shape& shape :
        {Shape{2, 16, 3, 4}, {1, 17, 2, 3}, {2, 3, 5, 5}, {1, 24, 1, 1}, {1, 5, 5, 1}, {0, 16, 2, 2}})
     for (const std::int64_t scale : {1, 2, 3})

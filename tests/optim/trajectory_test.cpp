@@ -4,15 +4,19 @@
 #include <charconv>
 
 #include "kfer/io/safetensors.hpp"
+#include "kfer/optim/schedule.hpp"
+#include "kfer/tensor/compare.hpp"
+
+#include "support/device.hpp"
+#if !defined(__CUDACC__)
 #include "kfer/ops/elementwise/unary_cpu.hpp"
 #include "kfer/optim/adam_cpu.hpp"
-#include "kfer/optim/schedule.hpp"
 #include "kfer/optim/sgd_cpu.hpp"
-#include "kfer/tensor/compare.hpp"
-#include "support/device.hpp"
-
-#if defined(__CUDACC__) || defined(KFER_TEST_SIMT)
-#include "kfer/optim/optim_cuda.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/elementwise/unary_cuda.hpp"
+#include "kfer/optim/adam_cuda.hpp"
+#include "kfer/optim/sgd_cuda.hpp"
 #endif
 
 using namespace kfer;

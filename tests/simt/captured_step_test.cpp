@@ -1,5 +1,5 @@
-// Captured training steps against eager ones, bit for bit, on the host SIMT executor: its graphs keep addresses and
-// parameters as CUDA's do.
+// Captured training steps against eager ones, bit for bit, on the host SIMT executor: its graphs keep
+// addresses and parameters as CUDA's do.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -59,7 +59,8 @@ struct Data {
   Batch next() {
     const auto stream = static_cast<std::uint64_t>(epoch * 10 + batch);
     const std::int64_t n = batch++ == 2 ? 3 : 4;
-    return {uniform({n, 3, 4, 4}, {.seed = 1, .stream = stream}), uniform({n, 4}, {.seed = 2, .stream = stream})};
+    return {uniform({n, 3, 4, 4}, {.seed = 1, .stream = stream}),
+            uniform({n, 4}, {.seed = 2, .stream = stream})};
   }
 };
 
@@ -94,27 +95,29 @@ Outcome train(const Settings& settings) {
   Trainer trainer(net, optimizer, options);
   Data data;
   Outcome out;
-  // Whether a step is captured shows in the graph's static inputs: `compute` is then not called for every batch.
+  // Whether a step is captured shows in the graph's static inputs: `compute` is then not called for every
+  // batch.
   std::int64_t computed = 0, staged = 0;
-  trainer.fit(
-      data,
-      StagedLoss{[&](const Batch& batch) {
-                   ++staged;
-                   return std::tuple(to_device<Simt>(batch.images), to_device<Simt>(batch.labels));
-                 },
-                 [&](const Tensor<float, Simt>& images, const Tensor<float, Simt>& labels) {
-                   ++computed;
-                   return bce_with_logits(net(Variable<float, Simt>(images)), labels);
-                 }},
-      [&] {
-        // The second epoch scores best: its weights are what training ends with.
-        return Metrics{{"score", trainer.history().size() == 1 ? 1.0 : 0.0}};
-      });
+  trainer.fit(data,
+              StagedLoss{[&](const Batch& batch) {
+                           ++staged;
+                           return std::tuple(to_device<Simt>(batch.images), to_device<Simt>(batch.labels));
+                         },
+                         [&](const Tensor<float, Simt>& images, const Tensor<float, Simt>& labels) {
+                           ++computed;
+                           return bce_with_logits(net(Variable<float, Simt>(images)), labels);
+                         }},
+              [&] {
+                // The second epoch scores best: its weights are what training ends with.
+                return Metrics{{"score", trainer.history().size() == 1 ? 1.0 : 0.0}};
+              });
   out.captured = computed < 6 * settings.epochs && !settings.resume;
   out.rows = trainer.history().rows();
   out.random = net.dropout.random;
-  for_each_parameter(net, [&](const std::string& path, auto& p) { out.weights.emplace_back(path, p.value().to_vector()); });
-  for_each_buffer(net, [&](const std::string& path, auto& b) { out.weights.emplace_back(path, b.to_vector()); });
+  for_each_parameter(
+      net, [&](const std::string& path, auto& p) { out.weights.emplace_back(path, p.value().to_vector()); });
+  for_each_buffer(net,
+                  [&](const std::string& path, auto& b) { out.weights.emplace_back(path, b.to_vector()); });
   return out;
 }
 
@@ -130,7 +133,8 @@ TEST_CASE("captured steps compute what eager steps do, bit for bit") {
 }
 
 TEST_CASE("a run that is resumed among captured steps goes on as if it had not stopped") {
-  const auto directory = std::filesystem::temp_directory_path() / ("kfer_captured_" + std::to_string(getpid()));
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("kfer_captured_" + std::to_string(getpid()));
   const Outcome whole = train({.epochs = 4});
   train({.epochs = 2, .directory = directory.string()});
   const Outcome resumed = train({.epochs = 4, .directory = directory.string(), .resume = true});

@@ -22,8 +22,8 @@ struct Run {
   std::vector<std::pair<std::string, Tensor<float, Cpu>>> weights;
 };
 
-/// `steps` steps on one batch of 2; losses before each, and all parameters and buffers afterwards. By gradient
-/// descent with momentum: Adam divides by a gradient's own size, and makes steps of rounding noise.
+/// `steps` steps on one batch of 2; losses before each, and all parameters and buffers afterwards. By
+/// gradient descent with momentum: Adam divides by a gradient's own size, and makes steps of rounding noise.
 template <class T, class D, class Make>
 Run train(const Make& make, std::int64_t side, int steps) {
   auto model = make.template operator()<T, D>();
@@ -121,7 +121,8 @@ TEST_CASE("ConvNet trains on the kernels as on the Cpu, dropout included") {
   check_same(train<float, Cpu>(ConvNetOf8{}, 8, 3), train<float, Simt>(ConvNetOf8{}, 8, 3), 1e-5, 1e-5);
 }
 TEST_CASE("the autoencoder's classifier trains on the kernels as on the Cpu") {
-  check_same(train<float, Cpu>(AutoencoderOf16{}, 16, 3), train<float, Simt>(AutoencoderOf16{}, 16, 3), 1e-5, 1e-5);
+  check_same(train<float, Cpu>(AutoencoderOf16{}, 16, 3), train<float, Simt>(AutoencoderOf16{}, 16, 3), 1e-5,
+             1e-5);
 }
 TEST_CASE("bottlenecks train on the kernels as on the Cpu, in both forms") {
   for (const auto& config : {models::ResNetConfig::keras(), models::ResNetConfig::torchvision()}) {

@@ -9,11 +9,17 @@
 
 #include "kfer/autograd/gradcheck.hpp"
 #include "kfer/core/simd.hpp"
-#include "kfer/ops/elementwise/unary_cpu.hpp"
 #include "kfer/tensor/compare.hpp"
 #include "kfer/tensor/relayout.hpp"
 #include "kfer/tensor/transfer.hpp"
+
 #include "support/device.hpp"
+#if !defined(__CUDACC__)
+#include "kfer/ops/elementwise/unary_cpu.hpp"
+#endif
+#if defined(KFER_TEST_GPU)
+#include "kfer/ops/elementwise/unary_cuda.hpp"
+#endif
 
 namespace kfer::test {
 
@@ -32,15 +38,20 @@ inline Tensor<double, Cpu> numbers(const Shape& shape, std::uint64_t seed, doubl
   return cast<double>(uniform<float, Cpu>(shape, {.seed = seed, .stream = 0}, low, high));
 }
 
-/// Runs the generic operation `f(variables)` in double on row-major Cpu tensors, and in float on device D
+/// The same numbers on the device that results in double come from.
+inline Variable<double, Exact> exact(const Tensor<double, Cpu>& x, bool requires_grad = false) {
+  return Variable<double, Exact>(to_device<Exact>(x), requires_grad);
+}
+
+/// Runs the generic operation `f(variables)` in double on row-major tensors, and in float on device D
 /// with the inputs in the given memory orders; compares the result and the gradient of every input.
 template <class D, class F>
 void check_float(const F& f, const std::vector<Tensor<double, Cpu>>& inputs,
                  const std::vector<Layout>& layouts, double tolerance = 2e-5) {
-  std::vector<Variable<double, Cpu>> exact;
+  std::vector<Variable<double, Exact>> exact;
   std::vector<Variable<float, D>> tested;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    exact.emplace_back(inputs[i].row_major(), true);
+    exact.push_back(test::exact(inputs[i].row_major(), true));
     tested.emplace_back(to_device<D>(cast<float>(inputs[i]).to(layouts[i])), true);
   }
   const auto y = f(exact);
@@ -48,7 +59,7 @@ void check_float(const F& f, const std::vector<Tensor<double, Cpu>>& inputs,
   REQUIRE(z.shape() == y.shape());
   CHECK(largest_difference(z.value(), y.value()) < tolerance);
   const Tensor<double, Cpu> dy = numbers(y.shape(), 4711);
-  backward(y, dy);
+  backward(y, to_device<Exact>(dy));
   backward(z, to_device<D>(cast<float>(dy).to(z.value().layout())));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     CAPTURE(i);

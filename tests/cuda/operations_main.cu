@@ -1,0 +1,2 @@
+// The entry of the operations' tests on a GPU.
+#include "cuda/gpu_main.hpp"
