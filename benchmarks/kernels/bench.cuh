@@ -4,23 +4,23 @@
 //   int main(int argc, char** argv) {
 //     bench::Suite suite("softmax", argc, argv);
 //     auto c = suite.make_case("4096 x 1000, float", {.bytes = 2.0 * n * sizeof(float)});
-//     const auto x = bench::random<float>(n, 1);
-//     bench::Array<float> y(n);
-//     c.expect(y, reference(x), 1e-5);                      // every variant must give this
+//     const auto host_x = bench::random_values<float>(n, 1);
+//     const bench::Array<float> x(host_x), y(n);
+//     c.expect(y, [&](std::size_t i) { return ...; }, 1e-5);  // what element i of y must be
 //     c.variant("1_naive", [&] { softmax_naive(x.data(), y.data(), ...); });
 //     c.library("cuDNN", [&] { ... });
 //     return suite.finish();
 //   }
 //
-// A variant's outputs are poisoned with NaNs before it runs, and compared with the reference afterwards; a
+// A variant's outputs are poisoned with NaNs before it runs, and compared with the reference afterwards:
+// every element of a small result, a sample of a large one, which must not hold a NaN anywhere else either. A
 // NaN or a difference fails the program and no time is printed. Then it is timed with events: each run by
 // itself after the L2 cache was flushed, as often as fits half a second, and the median is printed with GB/s
 // or TFLOP/s, and its share of the ceiling that is measured in the same process: a copy of 1 GiB for what
 // moves bytes, cuBLASLt's largest bf16 product for what multiplies.
 //
 // Compiled by a host compiler, the same program runs its checks on the host SIMT executor, at the small sizes
-// of
-// `--small`, and prints no times: so that a benchmark cannot rot on machines without a GPU.
+// of `--small`, and prints no times: so that a benchmark cannot rot on machines without a GPU.
 #pragma once
 
 #include <algorithm>
@@ -40,6 +40,10 @@
 #include "kfer/kernels/common/grid.cuh"
 #include "kfer/kernels/common/vec.cuh"
 
+#if !defined(__CUDACC__)
+using kfer::simt::words::dim3;
+#endif
+
 namespace bench {
 
 using kfer::kernels::bf16;
@@ -54,18 +58,27 @@ inline constexpr bool on_gpu = false;
 #endif
 
 /// The stream that everything is launched into.
-inline Stream stream() {
 #if defined(__CUDACC__)
-  static const Stream s = [] {
-    Stream made;
-    check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-    return made;
-  }();
-  return s;
-#else
-  return {};
-#endif
+namespace detail {
+inline Stream& stream_in_use() {
+  static Stream stream = nullptr;
+  return stream;
 }
+}  // namespace detail
+/// Another one than the harness's own, for libraries that bring theirs; before there is a Suite.
+inline void use_stream(Stream s) {
+  detail::stream_in_use() = s;
+}
+inline Stream stream() {
+  Stream& s = detail::stream_in_use();
+  if (!s) check(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  return s;
+}
+#else
+inline Stream stream() {
+  return {};
+}
+#endif
 inline void synchronize() {
 #if defined(__CUDACC__)
   check(cudaStreamSynchronize(stream()), "a kernel");
@@ -105,15 +118,20 @@ class Array {
     std::copy(values.begin(), values.end(), data());
 #endif
   }
-  std::vector<T> host() const {
-    std::vector<T> out(n_);
+  /// Elements [first, first + count).
+  std::vector<T> host(std::size_t first, std::size_t count) const {
+    std::vector<T> out(count);
 #if defined(__CUDACC__)
-    check(cudaMemcpyAsync(out.data(), data(), n_ * sizeof(T), cudaMemcpyDeviceToHost, stream()), "copy");
+    check(cudaMemcpyAsync(out.data(), data() + first, count * sizeof(T), cudaMemcpyDeviceToHost, stream()),
+          "copy");
     synchronize();
 #else
-    std::copy(data(), data() + n_, out.begin());
+    std::copy(data() + first, data() + first + count, out.begin());
 #endif
     return out;
+  }
+  std::vector<T> host() const {
+    return host(0, n_);
   }
   /// NaNs, in every floating type.
   void poison() const {
@@ -157,6 +175,67 @@ double number(T x) {
     return static_cast<double>(kfer::kernels::widen(x));
 }
 
+/// "float" or "bf16", as cases name them.
+template <class T>
+inline constexpr const char* type_name = std::is_same_v<T, float> ? "float" : "bf16";
+
+/// What results of T may differ by from the reference, of 1 + their magnitude: a rounding of bf16, or the
+/// given share for float.
+template <class T>
+constexpr double tolerance(double of_float = 1e-5) {
+  return std::is_same_v<T, float> ? of_float : 6e-3;
+}
+
+/// The indices of a sample: stretches of neighbours all over [0, n), the first and the last among them.
+inline std::vector<std::size_t> sample_starts(std::size_t n, std::size_t stretch, std::size_t count) {
+  std::vector<std::size_t> out{0, n - stretch};
+  std::uint64_t state = n;
+  while (out.size() < count) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    out.push_back(static_cast<std::size_t>(static_cast<double>(state >> 11) * 0x1p-53 *
+                                           static_cast<double>(n - stretch)));
+  }
+  return out;
+}
+
+/// snprintf into a string.
+template <class... A>
+std::string text(const char* format, A... arguments) {
+  std::vector<char> out(static_cast<std::size_t>(std::snprintf(nullptr, 0, format, arguments...)) + 1);
+  std::snprintf(out.data(), out.size(), format, arguments...);
+  return out.data();
+}
+
+#if defined(__CUDACC__)
+namespace detail {
+template <class T>
+__global__ void count_nans(const T* x, long long n, unsigned long long* count) {
+  const long long stride = static_cast<long long>(gridDim.x) * blockDim.x;
+  for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
+    const auto v = kfer::kernels::widen(x[i]);
+    if (!(v == v)) atomicAdd(count, 1ull);
+  }
+}
+}  // namespace detail
+#endif
+/// How many elements are NaN, or were never written.
+template <class T>
+unsigned long long nans(const Array<T>& x) {
+  if constexpr (std::is_integral_v<T>) {
+    return 0;
+  } else {
+#if defined(__CUDACC__)
+    const Array<unsigned long long> count(std::vector<unsigned long long>{0});
+    detail::count_nans<<<1024, 256, 0, stream()>>>(x.data(), static_cast<long long>(x.size()), count.data());
+    return count.host()[0];
+#else
+    unsigned long long count = 0;
+    for (const T& v : x.host()) count += std::isnan(number(v));
+    return count;
+#endif
+  }
+}
+
 /// What one call must move and compute at least.
 struct Work {
   double bytes = 0;
@@ -176,23 +255,39 @@ class Case {
  public:
   Case(Suite& suite, std::string name, Work work) : suite_(suite), name_(std::move(name)), work_(work) {}
 
-  /// Every variant from here on must leave `exact` in `out`: |out - exact| <= tolerance * (1 + |exact|).
+  /// Every variant from here on must leave `exact(i)` in element i of `out`: |out - exact| <= tolerance * (1
+  /// + |exact|). Of more than `most` elements a sample of so many is compared. What `exact` refers to must
+  /// outlive the case; it is called once an element, with indices that ascend in stretches.
+  template <class T, class F>
+  requires std::is_invocable_r_v<double, F, std::size_t>
+  void expect(const Array<T>& out, F exact, double tolerance, std::size_t most = 1 << 14) {
+    if (out.size() == 0) throw std::logic_error(name_ + ": nothing to compare");
+    const std::size_t n = out.size(), stretch = n <= most ? n : std::min<std::size_t>(16, most);
+    std::vector<std::size_t> starts{0};
+    if (n > most) starts = sample_starts(n, stretch, most / stretch);
+    std::vector<double> values;
+    for (const std::size_t start : starts)
+      for (std::size_t i = start; i < start + stretch; ++i) values.push_back(exact(i));
+    checks_.push_back({[out] { out.poison(); },
+                       [=, starts = std::move(starts), values = std::move(values)]() -> std::string {
+                         std::size_t at = 0;
+                         for (const std::size_t start : starts) {
+                           const auto found = out.host(start, stretch);
+                           for (std::size_t i = 0; i < stretch; ++i, ++at) {
+                             const double v = number(found[i]), e = values[at];
+                             if (!(std::abs(v - e) <= tolerance * (1 + std::abs(e))))
+                               return text("element %zu is %.9g, expected %.9g", start + i, v, e);
+                           }
+                         }
+                         if (starts.size() > 1)
+                           if (const auto count = nans(out)) return text("%llu elements are NaN", count);
+                         return {};
+                       }});
+  }
   template <class T>
   void expect(const Array<T>& out, std::vector<double> exact, double tolerance) {
     if (exact.size() != out.size()) throw std::logic_error(name_ + ": the reference has another size");
-    checks_.push_back({[out] { out.poison(); },
-                       [out, exact = std::move(exact), tolerance]() -> std::string {
-                         const auto values = out.host();
-                         for (std::size_t i = 0; i < values.size(); ++i) {
-                           const double v = number(values[i]), e = exact[i];
-                           if (!(std::abs(v - e) <= tolerance * (1 + std::abs(e)))) {
-                             char text[160];
-                             std::snprintf(text, sizeof text, "element %zu is %.9g, expected %.9g", i, v, e);
-                             return text;
-                           }
-                         }
-                         return {};
-                       }});
+    expect(out, [&](std::size_t i) { return exact[i]; }, tolerance, out.size());
   }
   /// Restores what a call changes in place; runs before every call, outside of the time.
   void before_each(std::function<void()> restore) { restore_ = std::move(restore); }
@@ -216,8 +311,7 @@ class Case {
 };
 
 /// A program's table. Flags: --small (sizes for the host executor; always on there), --filter TEXT (cases and
-/// variants),
-/// --csv FILE (appends), --seconds S a variant.
+/// variants), --csv FILE (appends), --seconds S a variant.
 class Suite {
  public:
   Suite(std::string name, int argc, char** argv) : name_(std::move(name)), small_(!on_gpu) {
