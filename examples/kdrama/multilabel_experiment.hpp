@@ -257,9 +257,8 @@ class Experiment {
                    }},
         [&] {
           const auto e = evaluate<T, D>(model, valid_, valid_loader, evaluations++);
-          return Metrics{
-              {"val_loss", e.loss},
-              {"val_exact_match", metrics::exact_match({e.probabilities, e.labels, valid_.classes()}, 0.5f)}};
+          const metrics::Predictions predictions(e.probabilities, e.labels, valid_.classes());
+          return Metrics{{"val_loss", e.loss}, {"val_exact_match", metrics::exact_match(predictions, 0.5f)}};
         });
     result.train_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     result.wait_seconds = loader.wait_seconds();

@@ -73,7 +73,7 @@ void compare(const Case& c, bool with_bias, bool relu, bool dropout, const Layou
   options.relu = relu;
   if (dropout) options.dropout = DropoutMask{.p = 0.5f, .random = {.seed = 3, .stream = 9}};
   const auto got = run<T, TestDevice>(c, options, with_bias, layout);
-  const auto expected = run<double, Cpu>(c, options, with_bias, Layout::row_major(4));
+  const auto expected = run<double, test::Exact>(c, options, with_bias, Layout::row_major(4));
   for (std::size_t i = 0; i < got.size(); ++i) {
     INFO("tensor ", i, " (y, dx, dw, db) in ", dtype_name<T>());
     REQUIRE(got[i].shape() == expected[i].shape());

@@ -82,7 +82,7 @@ TEST_CASE(
     const auto x = uniform<double>(c.x, {1, 1}, -1, 1), w = uniform<double>(c.w, {1, 2}, -1, 1),
                b = uniform<double>({out}, {1, 3}, -1, 1);
     const auto expected = direct(c, x, w, b);
-    const auto on_cpu = run<double, Cpu>(c, x, w, b);
+    const auto on_cpu = run<double, test::Exact>(c, x, w, b);
     const auto in_double = run<double, TestDevice>(c, x, w, b);
     const auto in_float = run<float, TestDevice>(c, x, w, b);
     CHECK(on_cpu[0].shape() == expected.shape());

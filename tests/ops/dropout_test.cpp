@@ -12,6 +12,7 @@
 using namespace kfer;
 using test::numbers;
 
+#if !defined(__CUDACC__)  // the Cpu's vectors
 TEST_CASE("a vector of Philox counters has the words of philox") {
   constexpr int W = simd_width;
   for (const std::uint64_t first :
@@ -51,6 +52,7 @@ TEST_CASE("counters of a tile of a blocked layout") {
       CHECK((halves[16 * pixel + lane] >= mask.threshold()) ==
             mask.keeps(static_cast<std::uint64_t>((5 + pixel) * 64 + 16 + lane)));
 }
+#endif
 
 TEST_CASE_TEMPLATE("dropout keeps the elements that the mask names, in any memory order", D,
                    test::TestDevice) {
