@@ -15,7 +15,7 @@
 // A variant's outputs are poisoned with NaNs before it runs, and compared with the reference afterwards:
 // every element of a small result, a sample of a large one, which must not hold a NaN anywhere else either. A
 // NaN or a difference fails the program and no time is printed. Then it is timed with events: each run by
-// itself after the L2 cache was flushed, as often as fits half a second, and the median is printed with GB/s
+// itself after the L2 cache was flushed, as often as fits a tenth of a second, and the median is printed with GB/s
 // or TFLOP/s, and its share of the ceiling that is measured in the same process: a copy of 1 GiB for what
 // moves bytes, cuBLASLt's largest bf16 product for what multiplies.
 //
@@ -147,19 +147,23 @@ class Array {
   std::size_t n_;
 };
 
-/// n numbers in [low, high), the same on every machine.
+/// n numbers in [low, high), the same on every machine. They repeat after a prime number of some millions, which
+/// no kernel's tiles divide: large tensors are made in no time.
 template <class T>
 std::vector<T> random_values(std::size_t n, std::uint64_t seed, double low = -1, double high = 1) {
+  constexpr std::size_t period = 4194301;
   std::vector<T> out(n);
   std::uint64_t state = seed * 0x9E3779B97F4A7C15ull + 0xD1B54A32D192ED03ull;
-  for (auto& x : out) {
+  for (std::size_t i = 0; i < std::min(n, period); ++i) {
     state = state * 6364136223846793005ull + 1442695040888963407ull;
     const double u = static_cast<double>(state >> 33) * 0x1p-31;
     if constexpr (std::is_integral_v<T>)
-      x = static_cast<T>(low + (high - low) * u);
+      out[i] = static_cast<T>(low + (high - low) * u);
     else
-      x = kfer::kernels::narrow<T>(static_cast<kfer::kernels::accum_t<T>>(low + (high - low) * u));
+      out[i] = kfer::kernels::narrow<T>(static_cast<kfer::kernels::accum_t<T>>(low + (high - low) * u));
   }
+  for (std::size_t at = period; at < n; at += period)
+    std::copy_n(out.begin(), std::min(period, n - at), out.begin() + static_cast<std::ptrdiff_t>(at));
   return out;
 }
 template <class T>
@@ -242,12 +246,6 @@ struct Work {
   double flops = 0;  ///< 0: the case is judged by its bytes
 };
 
-struct Measurement {
-  std::string suite, name, variant;
-  Work work;
-  double seconds, ceiling;  ///< ceiling: bytes or FLOPs a second
-};
-
 class Suite;
 
 /// One size of one operation: its variants give one result.
@@ -293,8 +291,9 @@ class Case {
   void before_each(std::function<void()> restore) { restore_ = std::move(restore); }
 
   void variant(const std::string& name, const std::function<void()>& run) { measure(name, run); }
-  /// The same work by a library, in the same table.
-  void library(const std::string& name, const std::function<void()>& run) { measure(name, run); }
+  /// The same work by a library, in the same table; a line without a figure if it throws the first time, as it
+  /// does for what it does not offer.
+  void library(const std::string& name, const std::function<void()>& run);
 
  private:
   struct Check {
@@ -461,7 +460,7 @@ class Suite {
 
   std::string name_, filter_, csv_, device_;
   bool small_;
-  double seconds_ = 0.5, copy_ceiling_ = 0, flop_ceiling_ = 0;
+  double seconds_ = 0.1, copy_ceiling_ = 0, flop_ceiling_ = 0;
   int wrong_ = 0, ran_ = 0;
   std::unique_ptr<Array<float>> flush_;
 };
@@ -477,6 +476,19 @@ inline void Case::measure(const std::string& variant, const std::function<void()
     if (const std::string difference = check.difference(); !difference.empty())
       return suite_.failed(variant, difference);
   suite_.record(name_, variant, work_, suite_.time(run, restore_));
+}
+
+inline void Case::library(const std::string& name, const std::function<void()>& run) {
+  if (!suite_.wants(name_, name)) return;
+  try {
+    if (restore_) restore_();
+    run();
+    synchronize();
+  } catch (const std::exception& e) {
+    std::printf("  %-28s not available: %s\n", name.c_str(), e.what());
+    return;
+  }
+  measure(name, run);
 }
 
 #if defined(__CUDACC__)
