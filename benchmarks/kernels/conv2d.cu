@@ -1,5 +1,5 @@
-// Convolutions of NHWC activations: the layers of ResNet50 for images of 64 x 64 and 224 x 224, all three passes. In float
-// by multiply-adds, in float as TF32 and in bf16, the last two on tensor cores.
+// Convolutions of NHWC activations: the layers of ResNet50 for images of 64 x 64 and 224 x 224, all three
+// passes. In float by multiply-adds, in float as TF32 and in bf16, the last two on tensor cores.
 #include "bench.cuh"
 #include "cublaslt.cuh"
 #include "kfer/kernels/conv2d/1_direct.cuh"
@@ -36,8 +36,8 @@ enum class Pass { forward, backward_data, backward_weights };
 
 /// One pass by cuDNN's fastest plan.
 template <class T>
-void cudnn_pass(Pass pass, const k::ConvShape& s, const std::string& name, bool tf32, const void* x, const void* w,
-                const void* y) {
+void cudnn_pass(Pass pass, const k::ConvShape& s, const std::string& name, bool tf32, const void* x,
+                const void* w, const void* y) {
   using namespace kfer::cudnn;
   const auto make = [&] {
     Graph g;
@@ -45,7 +45,8 @@ void cudnn_pass(Pass pass, const k::ConvShape& s, const std::string& name, bool 
     const auto vx = g.tensor(1, {s.batch, s.in_channels, s.height, s.width}, type);
     const auto vw = g.tensor(2, {s.out_channels, s.in_channels, s.kernel_height, s.kernel_width}, type);
     const auto vy = g.tensor(3, {s.batch, s.out_channels, s.out_height, s.out_width}, type);
-    const Window window{.padding = {s.padding_height, s.padding_width}, .stride = {s.stride_height, s.stride_width}};
+    const Window window{.padding = {s.padding_height, s.padding_width},
+                        .stride = {s.stride_height, s.stride_width}};
     if (pass == Pass::forward) g.conv_forward(vx, vw, vy, window);
     if (pass == Pass::backward_data) g.conv_backward_data(vy, vw, vx, window);
     if (pass == Pass::backward_weights) g.conv_backward_weights(vy, vx, vw, window);
@@ -63,16 +64,18 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
   const long long in_size = static_cast<long long>(s.in_pixels()) * s.in_channels,
                   out_size = static_cast<long long>(s.out_pixels()) * s.out_channels;
   const auto spread = [](double terms) { return std::sqrt(3 / terms); };  // results have a deviation below 1
-  const auto in = bench::random_values<T>(in_size, 1), filter = bench::random_values<T>(s.weights(), 2, -spread(s.filter()), spread(s.filter())),
+  const auto in = bench::random_values<T>(in_size, 1),
+             filter = bench::random_values<T>(s.weights(), 2, -spread(s.filter()), spread(s.filter())),
              upstream = bench::random_values<T>(out_size, 3, -spread(s.out_pixels()), spread(s.out_pixels())),
              // for the gradient of x, whose sums are as short as forward's
-             steep = bench::random_values<T>(out_size, 4);
-  const bench::Array<T> x(in), w(filter), dy(upstream), dy_data(steep), y(out_size), dx(in_size), dw(s.weights());
+      steep = bench::random_values<T>(out_size, 4);
+  const bench::Array<T> x(in), w(filter), dy(upstream), dy_data(steep), y(out_size), dx(in_size),
+      dw(s.weights());
   const bench::Work work{.bytes = static_cast<double>(in_size + out_size + s.weights()) * sizeof(T),
                          .flops = 2.0 * static_cast<double>(out_size) * s.filter()};
-  const std::string size =
-      bench::text("%dx%d/%d %d to %d, %d of %d x %d, %s", s.kernel_height, s.kernel_width, s.stride_height,
-                  s.in_channels, s.out_channels, s.batch, s.height, s.width, tf32 ? "TF32" : bench::type_name<T>);
+  const std::string size = bench::text("%dx%d/%d %d to %d, %d of %d x %d, %s", s.kernel_height,
+                                       s.kernel_width, s.stride_height, s.in_channels, s.out_channels,
+                                       s.batch, s.height, s.width, tf32 ? "TF32" : bench::type_name<T>);
   const double close = tf32 ? 3e-3 : bench::tolerance<T>(2e-5);
   const bool simple = !tf32 && work.flops < 3e9, middle = !tf32;  // the first steps take long for more
   const auto stream = bench::stream();
@@ -85,7 +88,8 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
       y,
       [&](std::size_t at) {
         const int o = static_cast<int>(at % s.out_channels), to = static_cast<int>(at / s.out_channels),
-                  q = to % s.out_width, p = to / s.out_width % s.out_height, n = to / s.out_width / s.out_height;
+                  q = to % s.out_width, p = to / s.out_width % s.out_height,
+                  n = to / s.out_width / s.out_height;
         double sum = 0;
         for (int u = 0; u < s.kernel_height; ++u)
           for (int v = 0; v < s.kernel_width; ++v) {
@@ -93,7 +97,8 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
                       column = q * s.stride_width + v - s.padding_width;
             if (row < 0 || row >= s.height || column < 0 || column >= s.width) continue;
             const T* px = in.data() + pixel(n, row, column, s.height, s.width) * s.in_channels;
-            const T* pw = filter.data() + (static_cast<long long>(o) * s.taps() + u * s.kernel_width + v) * s.in_channels;
+            const T* pw = filter.data() +
+                          (static_cast<long long>(o) * s.taps() + u * s.kernel_width + v) * s.in_channels;
             for (int c = 0; c < s.in_channels; ++c) sum += bench::number(px[c]) * bench::number(pw[c]);
           }
         return sum;
@@ -101,12 +106,14 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
       close, 4096);
   const auto forward_by = [&]<class Step>(const char* name, Step) {
     forward.variant(name, [&] {
-      k::conv_forward_by<Step>(s, x.data(), w.data(), static_cast<const T*>(nullptr), false, y.data(), stream);
+      k::conv_forward_by<Step>(s, x.data(), w.data(), static_cast<const T*>(nullptr), false, y.data(),
+                               stream);
     });
   };
   if (simple) {
     forward.variant("1_direct", [&] {
-      k::conv_forward_by_definition(s, x.data(), w.data(), static_cast<const T*>(nullptr), false, y.data(), stream);
+      k::conv_forward_by_definition(s, x.data(), w.data(), static_cast<const T*>(nullptr), false, y.data(),
+                                    stream);
     });
     forward_by("2_implicit_gemm_tile", k::ConvImplicitGemmTile{});
   }
@@ -141,8 +148,11 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
             if (p >= s.out_height || q >= s.out_width) continue;
             const T* pd = steep.data() + pixel(n, p, q, s.out_height, s.out_width) * s.out_channels;
             for (int o = 0; o < s.out_channels; ++o)
-              sum += bench::number(pd[o]) *
-                     bench::number(filter[(static_cast<long long>(o) * s.taps() + u * s.kernel_width + v) * s.in_channels + c]);
+              sum +=
+                  bench::number(pd[o]) *
+                  bench::number(
+                      filter[(static_cast<long long>(o) * s.taps() + u * s.kernel_width + v) * s.in_channels +
+                             c]);
           }
         return sum;
       },
@@ -168,7 +178,8 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
                [&] { k::conv2d_backward_data(s, w.data(), dy_data.data(), dx.data(), stream, tf32); });
 #if defined(__CUDACC__)
   data.library("cuDNN", [&] {
-    cudnn_pass<T>(Pass::backward_data, s, "gradient of x, " + size, tf32, dx.data(), w.data(), dy_data.data());
+    cudnn_pass<T>(Pass::backward_data, s, "gradient of x, " + size, tf32, dx.data(), w.data(),
+                  dy_data.data());
   });
 #endif
 
@@ -176,7 +187,8 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
   weights.expect(
       dw,
       [&](std::size_t at) {
-        const int c = static_cast<int>(at % s.in_channels), tap = static_cast<int>(at / s.in_channels % s.taps()),
+        const int c = static_cast<int>(at % s.in_channels),
+                  tap = static_cast<int>(at / s.in_channels % s.taps()),
                   o = static_cast<int>(at / s.in_channels / s.taps()), u = tap / s.kernel_width,
                   v = tap % s.kernel_width;
         double sum = 0;
@@ -199,8 +211,9 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
     });
   };
   if (simple) {
-    weights.variant("1_direct",
-                    [&] { k::conv_backward_weights_by_definition(s, x.data(), dy.data(), dw.data(), stream); });
+    weights.variant("1_direct", [&] {
+      k::conv_backward_weights_by_definition(s, x.data(), dy.data(), dw.data(), stream);
+    });
     weights_by("2_implicit_gemm_tile", k::ConvImplicitGemmTile{});
   }
   if (middle) {
@@ -240,7 +253,7 @@ int main(int argc, char** argv) {
   all_types(suite, shape(2, 7, 3, 5, 3, 1));
   all_types(suite, shape(1, 9, 16, 24, 3, 2));
   all_types(suite, shape(2, 6, 16, 8, 1, 1));
-  if (suite.small()) return suite.finish();
+  if (!suite.begin_timing()) return suite.finish();
   all_types(suite, shape(64, 16, 64, 64, 3, 1));
   all_types(suite, shape(128, 224, 8, 64, 7, 2));  // three channels, padded
   all_types(suite, shape(128, 56, 64, 64, 3, 1));

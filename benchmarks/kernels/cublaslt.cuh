@@ -1,5 +1,5 @@
-// cuBLASLt as the kernels' products state theirs, and the ceiling that products are judged by. Programs that include it
-// call bench::use_stream(kfer::Cuda::stream()) before they make their Suite.
+// cuBLASLt as the kernels' products state theirs, and the ceiling that products are judged by. Programs that
+// include it call bench::use_stream(kfer::Cuda::stream()) before they make their Suite.
 #pragma once
 
 #if defined(__CUDACC__)
@@ -28,13 +28,14 @@ void cublaslt_product(const kfer::kernels::Gemm<T>& g, bool tf32) {
                              .transpose_b = g.transpose_b});
 }
 
-/// Sets the ceiling: a product of 8192 x 8192 matrices in bf16, of random numbers, whose power draw is that of
-/// real ones.
+/// Sets the ceiling: a product of 8192 x 8192 matrices in bf16, of random numbers, whose power draw is that
+/// of real ones.
 inline void measure_flop_ceiling(Suite& suite) {
   constexpr long long n = 8192;
   const auto a = random<bf16>(n * n, 1), b = random<bf16>(n * n, 2);
   const Array<bf16> c(n * n);
-  const kfer::kernels::Gemm<bf16> g{.m = n, .n = n, .k = n, .a = a.data(), .lda = n, .b = b.data(), .ldb = n, .c = c.data(), .ldc = n};
+  const kfer::kernels::Gemm<bf16> g{
+      .m = n, .n = n, .k = n, .a = a.data(), .lda = n, .b = b.data(), .ldb = n, .c = c.data(), .ldc = n};
   suite.set_flop_ceiling(2.0 * n * n * n / suite.time([&] { cublaslt_product(g, true); }, {}));
   std::printf("FLOP ceiling %.0f TFLOP/s\n", suite.flop_ceiling() / 1e12);
 }

@@ -1,5 +1,5 @@
-// Products of matrices: large square ones, the three of a linear layer, and 1 x 1 convolutions' long narrow ones. In
-// float by multiply-adds, in float as TF32 and in bf16, the last two on tensor cores.
+// Products of matrices: large square ones, the three of a linear layer, and 1 x 1 convolutions' long narrow
+// ones. In float by multiply-adds, in float as TF32 and in bf16, the last two on tensor cores.
 #include "bench.cuh"
 #include "cublaslt.cuh"
 #include "kfer/kernels/gemm/1_naive.cuh"
@@ -72,7 +72,8 @@ void product(bench::Suite& suite, const Size& size, bool tf32) {
   if (tf32 || sizeof(T) == 2) {
     if (k::gemm_mma_fits(g)) bench_case.variant("7_tensor_core", [&] { k::gemm_mma(g, bench::stream()); });
     if constexpr (sizeof(T) == 2)
-      if (k::gemm_wgmma_fits(g)) bench_case.variant("8_wgmma_tma", [&] { k::gemm_wgmma(g, bench::stream()); });
+      if (k::gemm_wgmma_fits(g))
+        bench_case.variant("8_wgmma_tma", [&] { k::gemm_wgmma(g, bench::stream()); });
     bench_case.variant("shipped", [&] { k::gemm_tensor_core(g, bench::stream()); });
   }
   bench_case.library("cuBLASLt", [&] { bench::cublaslt_product(g, tf32); });
@@ -100,10 +101,10 @@ int main(int argc, char** argv) {
       all_types(suite, {33, 17, 29, ta, tb});
       all_types(suite, {72, 136, 64, ta, tb});
     }
-  if (suite.small()) return suite.finish();
+  if (!suite.begin_timing()) return suite.finish();
   for (const bool tb : {false, true}) all_types(suite, {4096, 4096, 4096, false, tb});
   product<bench::bf16>(suite, {8192, 8192, 8192}, false);
-  all_types(suite, {64, 1000, 2048, false, true});        // a classifier: y = x W^T
+  all_types(suite, {64, 1000, 2048, false, true});         // a classifier: y = x W^T
   all_types(suite, {64 * 16 * 16, 256, 64, false, true});  // 1 x 1 convolutions
   all_types(suite, {128 * 56 * 56, 64, 256, false, true});
   return suite.finish();
