@@ -168,7 +168,7 @@ void all_sizes(bench::Suite& suite) {
 
 int main(int argc, char** argv) {
 #if defined(__CUDACC__)
-  bench::use_stream(kfer::Cuda::stream());
+  bench::use_stream([] { return kfer::Cuda::stream(); });
 #endif
   bench::Suite suite("batch_norm", argc, argv);
   all_sizes<float>(suite);

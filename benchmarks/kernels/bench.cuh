@@ -61,18 +61,20 @@ inline constexpr bool on_gpu = false;
 /// The stream that everything is launched into.
 #if defined(__CUDACC__)
 namespace detail {
-inline Stream& stream_in_use() {
-  static Stream stream = nullptr;
-  return stream;
+inline Stream own_stream() {
+  Stream made;
+  check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  return made;
 }
+inline Stream (*make_stream)() = own_stream;
 }  // namespace detail
-/// Another one than the harness's own, for libraries that bring theirs; before there is a Suite.
-inline void use_stream(Stream s) {
-  detail::stream_in_use() = s;
+/// Another one than the harness's own, for libraries that bring theirs; before there is a Suite, which looks
+/// for a GPU before it calls `make`.
+inline void use_stream(Stream (*make)()) {
+  detail::make_stream = make;
 }
 inline Stream stream() {
-  Stream& s = detail::stream_in_use();
-  if (!s) check(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  static const Stream s = detail::make_stream();
   return s;
 }
 #else

@@ -244,7 +244,7 @@ void all_types(bench::Suite& suite, const k::ConvShape& s) {
 
 int main(int argc, char** argv) {
 #if defined(__CUDACC__)
-  bench::use_stream(kfer::Cuda::stream());
+  bench::use_stream([] { return kfer::Cuda::stream(); });
 #endif
   bench::Suite suite("conv2d", argc, argv);
 #if defined(__CUDACC__)

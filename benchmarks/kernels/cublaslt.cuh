@@ -1,5 +1,5 @@
 // cuBLASLt as the kernels' products state theirs, and the ceiling that products are judged by. Programs that
-// include it call bench::use_stream(kfer::Cuda::stream()) before they make their Suite.
+// include it call bench::use_stream(...) before they make their Suite.
 #pragma once
 
 #if defined(__CUDACC__)

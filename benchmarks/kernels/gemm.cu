@@ -90,7 +90,7 @@ void all_types(bench::Suite& suite, const Size& size) {
 
 int main(int argc, char** argv) {
 #if defined(__CUDACC__)
-  bench::use_stream(kfer::Cuda::stream());
+  bench::use_stream([] { return kfer::Cuda::stream(); });
 #endif
   bench::Suite suite("gemm", argc, argv);
 #if defined(__CUDACC__)
