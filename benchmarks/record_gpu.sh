@@ -6,7 +6,7 @@
 # BUILD_DIR is a build with KFER_CUDA=ON; nothing is compiled here, so it may come from another machine. OUT_DIR gets
 #   environment.txt  device, driver, clocks, versions, commit
 #   tests.txt        output of every GPU test program
-#   kernels.csv, kernels.txt, roofline.svg
+#   kernels.csv, kernels.txt, roofline.svg: kfer's kernels, their libraries and PyTorch, operation by operation
 #   models.jsonl     kfer's and PyTorch's training steps and inference; models.md the table of both
 # With names behind it, only those parts run. KFER_PYTHON: a python that has torch (default python3). SECONDS_EACH: the time
 # of one model measurement (default 2).
@@ -48,6 +48,11 @@ if [[ $parts == *" kernels "* ]]; then
     [[ -f $program && -x $program && $program != *_simt ]] || continue
     "$program" --csv "$out/kernels.csv" 2>&1 | tee -a "$out/kernels.txt" || { echo "FAILED ${program##*/}" | tee -a "$out/kernels.txt"; status=1; }
   done
+  if "$python" -c 'import torch' 2>/dev/null; then
+    "$python" benchmarks/peers/bench_kernels.py --csv "$out/kernels.csv" || { echo "FAILED bench_kernels.py" | tee -a "$out/kernels.txt"; status=1; }
+  else
+    echo "record_gpu.sh: $python has no torch; kernels.csv is without PyTorch's figures" >&2
+  fi
   [[ ! -s $out/kernels.csv ]] || python3 tools/roofline.py "$out/kernels.csv" -o "$out/roofline.svg" || status=1
 fi
 

@@ -46,7 +46,8 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
   }
 
   const k::ChannelStrides strides{images, pixels, pixels * channels, 1, channels};
-  const auto each_channel = dim3(static_cast<unsigned>(channels)), tiles = dim3(static_cast<unsigned>(k::div_up(channels, 32)));
+  const auto each_channel = dim3(static_cast<unsigned>(channels)),
+             tiles = dim3(static_cast<unsigned>(k::div_up(channels, 32)));
   const std::string size =
       bench::text("[%lld, %lld, %lld, %lld], %s", images, channels, side, side, bench::type_name<T>);
   const double bytes = static_cast<double>(n) * sizeof(T);
@@ -63,31 +64,35 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
   forward.expect(mean, means, 1e-5);
   forward.expect(inverse, inverses, 1e-4);
   forward.variant("1_naive", [&] {
-    kfer::launch(k::batch_norm_naive<T>, each_channel, dim3(256), 0, bench::stream(), x.data(), none, y.data(),
-                 strides, gamma.data(), beta.data(), eps, true, mean.data(), inverse.data());
+    kfer::launch(k::batch_norm_naive<T>, each_channel, dim3(256), 0, bench::stream(), x.data(), none,
+                 y.data(), strides, gamma.data(), beta.data(), eps, true, mean.data(), inverse.data());
   });
   forward.variant("2_column_tiles", [&] {
-    kfer::launch(k::batch_norm_column_tiles<T>, tiles, dim3(32, 8), 0, bench::stream(), x.data(), none, y.data(),
-                 rows, channels, gamma.data(), beta.data(), eps, true, mean.data(), inverse.data());
+    kfer::launch(k::batch_norm_column_tiles<T>, tiles, dim3(32, 8), 0, bench::stream(), x.data(), none,
+                 y.data(), rows, channels, gamma.data(), beta.data(), eps, true, mean.data(), inverse.data());
   });
   forward.variant("shipped", [&] {
     float* const no_running = nullptr;
     k::batch_norm_statistics(x.data(), rows, channels, eps, 0.1, mean.data(), inverse.data(), no_running,
                              no_running, scratch.data(), bench::stream());
-    k::batch_norm_normalise(x.data(), static_cast<const T*>(none), y.data(), rows, channels,
-                            k::BatchNormChannels<float>{mean.data(), inverse.data(), gamma.data(), beta.data()},
-                            true, bench::stream());
+    k::batch_norm_normalise(
+        x.data(), static_cast<const T*>(none), y.data(), rows, channels,
+        k::BatchNormChannels<float>{mean.data(), inverse.data(), gamma.data(), beta.data()}, true,
+        bench::stream());
   });
 #if defined(__CUDACC__)
   {
-    const bench::Array<float> running(std::vector<float>(channels, 1.f)), next_mean(channels), next_var(channels);
+    const bench::Array<float> running(std::vector<float>(channels, 1.f)), next_mean(channels),
+        next_var(channels);
     const float epsilon = eps, momentum = 0.1f;
     const auto make = [&] {
       using namespace kfer::cudnn;
       Graph g;
       const Graph::Extents extents{images, channels, side, side};
       const auto type = data_type<std::conditional_t<sizeof(T) == 4, float, kfer::bfloat16>>();
-      const auto of_channel = [&](std::int64_t uid) { return g.per_channel(uid, channels, CUDNN_DATA_FLOAT); };
+      const auto of_channel = [&](std::int64_t uid) {
+        return g.per_channel(uid, channels, CUDNN_DATA_FLOAT);
+      };
       const auto before = g.intermediate(extents);
       g.batch_norm_train({.x = g.tensor(1, extents, type),
                           .scale = of_channel(2),
@@ -105,11 +110,12 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
       return g;
     };
     const std::vector<kfer::cudnn::Operand> operands{
-        {1, x.data()},       {2, gamma.data()},   {3, beta.data()},      {4, &epsilon},
-        {5, &momentum},      {6, running.data()}, {7, running.data()},   {8, next_mean.data()},
-        {9, next_var.data()}, {10, mean.data()},  {11, inverse.data()}, {12, y.data()}};
+        {1, x.data()},        {2, gamma.data()},   {3, beta.data()},     {4, &epsilon},
+        {5, &momentum},       {6, running.data()}, {7, running.data()},  {8, next_mean.data()},
+        {9, next_var.data()}, {10, mean.data()},   {11, inverse.data()}, {12, y.data()}};
     forward.library("cuDNN", [&] {
-      return kfer::cudnn::Context::instance().run("batch norm " + size, make, operands, {});
+      if (!kfer::cudnn::Context::instance().run("batch norm " + size, make, operands, {}))
+        throw std::runtime_error("no engine");
     });
   }
 #endif
@@ -135,13 +141,13 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
   });
   backward.variant("2_column_tiles", [&] {
     kfer::launch(k::batch_norm_column_tiles_backward<T>, tiles, dim3(32, 8), 0, bench::stream(), x.data(),
-                 passed.data(), dy.data(), y.data(), rows, channels, gamma.data(), mean.data(), inverse.data(),
-                 dgamma.data(), dbeta.data());
+                 passed.data(), dy.data(), y.data(), rows, channels, gamma.data(), mean.data(),
+                 inverse.data(), dgamma.data(), dbeta.data());
   });
   backward.variant("shipped", [&] {
     const k::BatchNormChannels<float> table{mean.data(), inverse.data(), gamma.data(), nullptr};
-    k::batch_norm_gradient_sums(x.data(), passed.data(), dy.data(), none, rows, channels, table, dgamma.data(),
-                                dbeta.data(), scratch.data(), bench::stream());
+    k::batch_norm_gradient_sums(x.data(), passed.data(), dy.data(), none, rows, channels, table,
+                                dgamma.data(), dbeta.data(), scratch.data(), bench::stream());
     k::batch_norm_gradient(x.data(), passed.data(), dy.data(), y.data(), none, rows, channels, table,
                            dgamma.data(), dbeta.data(), bench::stream());
   });
@@ -149,9 +155,10 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<T>(suite, 3, 5, 7);
   sizes<T>(suite, 2, 9, 64);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<T>(suite, 64, 16, 256);
   sizes<T>(suite, 128, 56, 64);
   sizes<T>(suite, 128, 7, 2048);
@@ -161,7 +168,7 @@ void all_sizes(bench::Suite& suite) {
 
 int main(int argc, char** argv) {
 #if defined(__CUDACC__)
-  bench::use_stream(kfer::Cuda::stream());
+  bench::use_stream([] { return kfer::Cuda::stream(); });
 #endif
   bench::Suite suite("batch_norm", argc, argv);
   all_sizes<float>(suite);

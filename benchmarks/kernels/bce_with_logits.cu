@@ -24,7 +24,8 @@ void sizes(bench::Suite& suite, long long rows, long long cols) {
   }
   exact /= static_cast<double>(n);
   const auto slope = [&](std::size_t i) {
-    return (1 / (1 + std::exp(-bench::number(logits[i]))) - bench::number(wanted[i])) / static_cast<double>(n);
+    return (1 / (1 + std::exp(-bench::number(logits[i]))) - bench::number(wanted[i])) /
+           static_cast<double>(n);
   };
   const double tight = bench::tolerance<T>() / static_cast<double>(n);
   const bench::Work work{.bytes = 3.0 * static_cast<double>(n) * sizeof(T)};
@@ -45,8 +46,8 @@ void sizes(bench::Suite& suite, long long rows, long long cols) {
   c.expect(gradient, slope, tight);
   c.expect(loss, std::vector<double>{exact}, bench::tolerance<T>());
   c.variant("2_fused", [&] {
-    k::bce_with_logits_fused(x.data(), target.data(), none, gradient.data(), n, cols, loss.data(), status.data(),
-                             workspace.data(), bench::stream());
+    k::bce_with_logits_fused(x.data(), target.data(), none, gradient.data(), n, cols, loss.data(),
+                             status.data(), workspace.data(), bench::stream());
   });
   c.variant("shipped", [&] {
     k::bce_with_logits(x.data(), target.data(), none, gradient.data(), n, cols, loss.data(), status.data(),
@@ -56,9 +57,10 @@ void sizes(bench::Suite& suite, long long rows, long long cols) {
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<T>(suite, 3, 7);
   sizes<T>(suite, 64, 24);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<T>(suite, 8192, 1000);
 }
 

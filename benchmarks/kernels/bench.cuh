@@ -3,6 +3,7 @@
 //
 //   int main(int argc, char** argv) {
 //     bench::Suite suite("softmax", argc, argv);
+//     if (!suite.begin_timing()) return suite.finish();       // before: sizes that are checked only
 //     auto c = suite.make_case("4096 x 1000, float", {.bytes = 2.0 * n * sizeof(float)});
 //     const auto host_x = bench::random_values<float>(n, 1);
 //     const bench::Array<float> x(host_x), y(n);
@@ -15,9 +16,9 @@
 // A variant's outputs are poisoned with NaNs before it runs, and compared with the reference afterwards:
 // every element of a small result, a sample of a large one, which must not hold a NaN anywhere else either. A
 // NaN or a difference fails the program and no time is printed. Then it is timed with events: each run by
-// itself after the L2 cache was flushed, as often as fits half a second, and the median is printed with GB/s
-// or TFLOP/s, and its share of the ceiling that is measured in the same process: a copy of 1 GiB for what
-// moves bytes, cuBLASLt's largest bf16 product for what multiplies.
+// itself after the L2 cache was flushed, as often as fits a tenth of a second, and the median is printed with
+// GB/s or TFLOP/s, and its share of the ceiling that is measured in the same process: a copy of 1 GiB for
+// what moves bytes, cuBLASLt's largest bf16 product for what multiplies.
 //
 // Compiled by a host compiler, the same program runs its checks on the host SIMT executor, at the small sizes
 // of `--small`, and prints no times: so that a benchmark cannot rot on machines without a GPU.
@@ -60,18 +61,20 @@ inline constexpr bool on_gpu = false;
 /// The stream that everything is launched into.
 #if defined(__CUDACC__)
 namespace detail {
-inline Stream& stream_in_use() {
-  static Stream stream = nullptr;
-  return stream;
+inline Stream own_stream() {
+  Stream made;
+  check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  return made;
 }
+inline Stream (*make_stream)() = own_stream;
 }  // namespace detail
-/// Another one than the harness's own, for libraries that bring theirs; before there is a Suite.
-inline void use_stream(Stream s) {
-  detail::stream_in_use() = s;
+/// Another one than the harness's own, for libraries that bring theirs; before there is a Suite, which looks
+/// for a GPU before it calls `make`.
+inline void use_stream(Stream (*make)()) {
+  detail::make_stream = make;
 }
 inline Stream stream() {
-  Stream& s = detail::stream_in_use();
-  if (!s) check(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  static const Stream s = detail::make_stream();
   return s;
 }
 #else
@@ -147,19 +150,23 @@ class Array {
   std::size_t n_;
 };
 
-/// n numbers in [low, high), the same on every machine.
+/// n numbers in [low, high), the same on every machine. They repeat after a prime number of some millions,
+/// which no kernel's tiles divide: large tensors are made in no time.
 template <class T>
 std::vector<T> random_values(std::size_t n, std::uint64_t seed, double low = -1, double high = 1) {
+  constexpr std::size_t period = 4194301;
   std::vector<T> out(n);
   std::uint64_t state = seed * 0x9E3779B97F4A7C15ull + 0xD1B54A32D192ED03ull;
-  for (auto& x : out) {
+  for (std::size_t i = 0; i < std::min(n, period); ++i) {
     state = state * 6364136223846793005ull + 1442695040888963407ull;
     const double u = static_cast<double>(state >> 33) * 0x1p-31;
     if constexpr (std::is_integral_v<T>)
-      x = static_cast<T>(low + (high - low) * u);
+      out[i] = static_cast<T>(low + (high - low) * u);
     else
-      x = kfer::kernels::narrow<T>(static_cast<kfer::kernels::accum_t<T>>(low + (high - low) * u));
+      out[i] = kfer::kernels::narrow<T>(static_cast<kfer::kernels::accum_t<T>>(low + (high - low) * u));
   }
+  for (std::size_t at = period; at < n; at += period)
+    std::copy_n(out.begin(), std::min(period, n - at), out.begin() + static_cast<std::ptrdiff_t>(at));
   return out;
 }
 template <class T>
@@ -242,12 +249,6 @@ struct Work {
   double flops = 0;  ///< 0: the case is judged by its bytes
 };
 
-struct Measurement {
-  std::string suite, name, variant;
-  Work work;
-  double seconds, ceiling;  ///< ceiling: bytes or FLOPs a second
-};
-
 class Suite;
 
 /// One size of one operation: its variants give one result.
@@ -287,14 +288,16 @@ class Case {
   template <class T>
   void expect(const Array<T>& out, std::vector<double> exact, double tolerance) {
     if (exact.size() != out.size()) throw std::logic_error(name_ + ": the reference has another size");
-    expect(out, [&](std::size_t i) { return exact[i]; }, tolerance, out.size());
+    expect(
+        out, [&](std::size_t i) { return exact[i]; }, tolerance, out.size());
   }
   /// Restores what a call changes in place; runs before every call, outside of the time.
   void before_each(std::function<void()> restore) { restore_ = std::move(restore); }
 
   void variant(const std::string& name, const std::function<void()>& run) { measure(name, run); }
-  /// The same work by a library, in the same table.
-  void library(const std::string& name, const std::function<void()>& run) { measure(name, run); }
+  /// The same work by a library, in the same table; a line without a figure if it throws the first time, as
+  /// it does for what it does not offer.
+  void library(const std::string& name, const std::function<void()>& run);
 
  private:
   struct Check {
@@ -351,9 +354,14 @@ class Suite {
 #endif
   }
 
-  /// Whether to take sizes that the host executor can walk through.
-  bool small() const {
-    return small_;
+  /// From here on cases are only checked: the small and ragged sizes come first. That is how a Suite begins.
+  void begin_checks() {
+    timing_ = false;
+  }
+  /// From here on cases are timed too: the sizes of real work. False if there are to be none: with --small,
+  /// and always on the host executor, which could not walk through them.
+  [[nodiscard]] bool begin_timing() {
+    return timing_ = !small_;
   }
   Case make_case(const std::string& name, Work work) {
     std::printf("\n%s\n", name.c_str());
@@ -377,6 +385,9 @@ class Suite {
     return wrong_ || ran_ == 0;
   }
 
+  bool timing() const {
+    return timing_;
+  }
   /// Median seconds of single runs with a cold L2 cache; 0 on the host executor.
   double time(const std::function<void()>& run, const std::function<void()>& before) {
 #if defined(__CUDACC__)
@@ -415,7 +426,7 @@ class Suite {
   }
   void record(const std::string& name, const std::string& variant, Work work, double seconds) {
     ++ran_;
-    if (!on_gpu) {
+    if (seconds == 0) {
       std::printf("  %-28s right\n", variant.c_str());
       return;
     }
@@ -460,8 +471,8 @@ class Suite {
 #endif
 
   std::string name_, filter_, csv_, device_;
-  bool small_;
-  double seconds_ = 0.5, copy_ceiling_ = 0, flop_ceiling_ = 0;
+  bool small_, timing_ = false;
+  double seconds_ = 0.1, copy_ceiling_ = 0, flop_ceiling_ = 0;
   int wrong_ = 0, ran_ = 0;
   std::unique_ptr<Array<float>> flush_;
 };
@@ -476,7 +487,20 @@ inline void Case::measure(const std::string& variant, const std::function<void()
   for (const auto& check : checks_)
     if (const std::string difference = check.difference(); !difference.empty())
       return suite_.failed(variant, difference);
-  suite_.record(name_, variant, work_, suite_.time(run, restore_));
+  suite_.record(name_, variant, work_, suite_.timing() ? suite_.time(run, restore_) : 0);
+}
+
+inline void Case::library(const std::string& name, const std::function<void()>& run) {
+  if (!suite_.wants(name_, name)) return;
+  try {
+    if (restore_) restore_();
+    run();
+    synchronize();
+  } catch (const std::exception& e) {
+    std::printf("  %-28s not available: %s\n", name.c_str(), e.what());
+    return;
+  }
+  measure(name, run);
 }
 
 #if defined(__CUDACC__)

@@ -73,10 +73,11 @@ void sizes(bench::Suite& suite, long long rows, long long cols) {
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<T>(suite, 5, 7);
   sizes<T>(suite, 9, 1000);
   sizes<T>(suite, 2, 5003);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<T>(suite, 64, 24);
   sizes<T>(suite, 8192, 1000);
   sizes<T>(suite, 2048, 32000);

@@ -16,10 +16,9 @@ bool keeps(std::uint64_t seed, std::uint64_t stream, std::uint32_t threshold, st
   std::uint32_t key[2] = {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = 0xD2511F53ull * c[0], p1 = 0xCD9E8D57ull * c[2];
-    const std::uint32_t next[4] = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ key[0],
-                                   static_cast<std::uint32_t>(p1),
-                                   static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ key[1],
-                                   static_cast<std::uint32_t>(p0)};
+    const std::uint32_t next[4] = {
+        static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ key[0], static_cast<std::uint32_t>(p1),
+        static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ key[1], static_cast<std::uint32_t>(p0)};
     std::copy(next, next + 4, c);
     key[0] += 0x9E3779B9u;
     key[1] += 0xBB67AE85u;
@@ -89,9 +88,10 @@ void sizes(bench::Suite& suite, long long rows, long long channels) {
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<T>(suite, 5, 7);
   sizes<T>(suite, 40, 64);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<T>(suite, 64, 4096);
   sizes<T>(suite, 8192, 4096);
 }

@@ -1,4 +1,5 @@
-// Elementwise kernels: ReLU of one tensor, the sum of two, and a bias added to every pixel, at the sizes of feature maps.
+// Elementwise kernels: ReLU of one tensor, the sum of two, and a bias added to every pixel, at the sizes of
+// feature maps.
 #include "bench.cuh"
 #include "kfer/kernels/elementwise/shipped.cuh"
 
@@ -24,8 +25,8 @@ void steps(bench::Case& c, F f, const bench::Array<T>& y, const X&... x) {
   const bool vectors = n >= N;
   c.variant("1_naive", [&] {
     kfer::launch(k::map_naive<F, T, std::remove_pointer_t<decltype(x.data())>...>,
-                 dim3(static_cast<unsigned>(k::div_up(n, 256))), dim3(256), 0, bench::stream(), f, n, y.data(),
-                 x.data()...);
+                 dim3(static_cast<unsigned>(k::div_up(n, 256))), dim3(256), 0, bench::stream(), f, n,
+                 y.data(), x.data()...);
   });
   if (vectors) {
     c.variant("2_vectorised", [&] {
@@ -53,12 +54,13 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
   const bench::Array<T> x(a), more(b), shift(bias), y(n);
 
   auto relu = suite.make_case("ReLU, " + size, {.bytes = 2 * bytes});
-  relu.expect(y, [&](std::size_t i) { return std::max(0.0, bench::number(a[i])); }, 0);
+  relu.expect(
+      y, [&](std::size_t i) { return std::max(0.0, bench::number(a[i])); }, 0);
   steps(relu, Relu<T>{}, y, x);
 
   auto sum = suite.make_case("sum of two, " + size, {.bytes = 3 * bytes});
-  sum.expect(y, [&](std::size_t i) { return bench::number(a[i]) + bench::number(b[i]); },
-             bench::tolerance<T>(1e-6));
+  sum.expect(
+      y, [&](std::size_t i) { return bench::number(a[i]) + bench::number(b[i]); }, bench::tolerance<T>(1e-6));
   steps(sum, Add<T>{}, y, x, more);
 
   auto biased = suite.make_case("bias, " + size, {.bytes = 2 * bytes});
@@ -68,16 +70,16 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
   k::Broadcast shape;
   shape.push(images * side * side, channels, 0);
   shape.push(channels, 1, 1);
-  biased.variant("shipped", [&] {
-    k::broadcast(Add<T>{}, shape, x.data(), shift.data(), y.data(), bench::stream());
-  });
+  biased.variant("shipped",
+                 [&] { k::broadcast(Add<T>{}, shape, x.data(), shift.data(), y.data(), bench::stream()); });
 }
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<T>(suite, 3, 5, 7);
   sizes<T>(suite, 2, 8, 64);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<T>(suite, 64, 16, 256);
   sizes<T>(suite, 128, 56, 256);
 }

@@ -25,15 +25,17 @@ void sizes(bench::Suite& suite, long long batch, long long hidden) {
   /// Gate 0 to 3 of unit i, activated.
   const auto gate = [&](std::size_t i, int which) {
     const long long unit = static_cast<long long>(i) % hidden, row = static_cast<long long>(i) / hidden;
-    const double v = bench::number(pre[(row * 4 + which) * hidden + unit]) +
-                     bench::number(offset[which * hidden + unit]);
+    const double v =
+        bench::number(pre[(row * 4 + which) * hidden + unit]) + bench::number(offset[which * hidden + unit]);
     return which == 2 ? std::tanh(v) : 1 / (1 + std::exp(-v));
   };
   const auto state = [&](std::size_t i) {
     return gate(i, 1) * bench::number(old[i]) + gate(i, 0) * gate(i, 2);
   };
-  auto forward = suite.make_case("cell, " + size, {.bytes = static_cast<double>(n) * (9 * sizeof(T) + 2 * sizeof(S))});
-  forward.expect(h, [&](std::size_t i) { return gate(i, 3) * std::tanh(state(i)); }, bench::tolerance<T>());
+  auto forward =
+      suite.make_case("cell, " + size, {.bytes = static_cast<double>(n) * (9 * sizeof(T) + 2 * sizeof(S))});
+  forward.expect(
+      h, [&](std::size_t i) { return gate(i, 3) * std::tanh(state(i)); }, bench::tolerance<T>());
   forward.expect(c, state, 1e-5);
   forward.expect(
       gates,
@@ -43,17 +45,17 @@ void sizes(bench::Suite& suite, long long batch, long long hidden) {
       },
       bench::tolerance<T>());
   forward.variant("1_naive", [&] {
-    kfer::launch(k::lstm_naive<T, S>, each, dim3(256), 0, bench::stream(), p.data(), bias.data(), c_prev.data(),
-                 h.data(), c.data(), gates.data(), batch, hidden);
+    kfer::launch(k::lstm_naive<T, S>, each, dim3(256), 0, bench::stream(), p.data(), bias.data(),
+                 c_prev.data(), h.data(), c.data(), gates.data(), batch, hidden);
   });
   if (vectors)
     forward.variant("2_unit_vectors", [&] {
-      kfer::launch(k::lstm_units<T, S, N, unsigned>, grid, dim3(256), 0, bench::stream(), p.data(), bias.data(),
-                   c_prev.data(), h.data(), c.data(), gates.data(), groups, hidden, items);
+      kfer::launch(k::lstm_units<T, S, N, unsigned>, grid, dim3(256), 0, bench::stream(), p.data(),
+                   bias.data(), c_prev.data(), h.data(), c.data(), gates.data(), groups, hidden, items);
     });
   forward.variant("shipped", [&] {
-    k::lstm_cell_forward(p.data(), bias.data(), c_prev.data(), h.data(), c.data(), gates.data(), batch, hidden,
-                         bench::stream());
+    k::lstm_cell_forward(p.data(), bias.data(), c_prev.data(), h.data(), c.data(), gates.data(), batch,
+                         hidden, bench::stream());
   });
 
   const auto activated = bench::random_values<T>(4 * n, 4, 0, 1), grad_h = bench::random_values<T>(n, 5);
@@ -68,8 +70,8 @@ void sizes(bench::Suite& suite, long long batch, long long hidden) {
     const double t = std::tanh(bench::number(now[i]));
     return bench::number(grad_c[i]) + bench::number(grad_h[i]) * at(i, 3) * (1 - t * t);
   };
-  auto backward =
-      suite.make_case("cell backward, " + size, {.bytes = static_cast<double>(n) * (9 * sizeof(T) + 4 * sizeof(S))});
+  auto backward = suite.make_case("cell backward, " + size,
+                                  {.bytes = static_cast<double>(n) * (9 * sizeof(T) + 4 * sizeof(S))});
   backward.expect(
       dp,
       [&](std::size_t index) {
@@ -88,16 +90,17 @@ void sizes(bench::Suite& suite, long long batch, long long hidden) {
         }
       },
       bench::tolerance<T>());
-  backward.expect(dc_prev, [&](std::size_t i) { return through(i) * at(i, 1); }, 1e-5);
+  backward.expect(
+      dc_prev, [&](std::size_t i) { return through(i) * at(i, 1); }, 1e-5);
   backward.variant("1_naive", [&] {
     kfer::launch(k::lstm_naive_backward<T, S>, each, dim3(256), 0, bench::stream(), given.data(), cell.data(),
                  c_prev.data(), dh.data(), dc.data(), dp.data(), dc_prev.data(), batch, hidden);
   });
   if (vectors)
     backward.variant("2_unit_vectors", [&] {
-      kfer::launch(k::lstm_units_backward<T, S, N, unsigned>, grid, dim3(256), 0, bench::stream(), given.data(),
-                   cell.data(), c_prev.data(), dh.data(), dc.data(), dp.data(), dc_prev.data(), groups, hidden,
-                   items);
+      kfer::launch(k::lstm_units_backward<T, S, N, unsigned>, grid, dim3(256), 0, bench::stream(),
+                   given.data(), cell.data(), c_prev.data(), dh.data(), dc.data(), dp.data(), dc_prev.data(),
+                   groups, hidden, items);
     });
   backward.variant("shipped", [&] {
     k::lstm_cell_backward(given.data(), cell.data(), c_prev.data(), dh.data(), dc.data(), dp.data(),
@@ -107,9 +110,10 @@ void sizes(bench::Suite& suite, long long batch, long long hidden) {
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<T>(suite, 3, 7);
   sizes<T>(suite, 5, 64);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<T>(suite, 64, 512);
   sizes<T>(suite, 4096, 1024);
 }

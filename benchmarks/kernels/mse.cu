@@ -29,9 +29,10 @@ void sizes(bench::Suite& suite, long long n) {
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<T>(suite, 13);
   sizes<T>(suite, 4099);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<T>(suite, 64ll * 3 * 64 * 64);
   sizes<T>(suite, 128ll * 3 * 224 * 224);
 }

@@ -1,5 +1,5 @@
-// A step of Adam and of SGD with momentum over many tensors: 25 M weights in 161 tensors of uneven sizes, as ResNet50 has
-// them; gradients in float or bf16, the weights and their moments in float.
+// A step of Adam and of SGD with momentum over many tensors: 25 M weights in 161 tensors of uneven sizes, as
+// ResNet50 has them; gradients in float or bf16, the weights and their moments in float.
 #include "bench.cuh"
 #include "kfer/kernels/optim/1_launch_a_tensor.cuh"
 #include "kfer/kernels/optim/2_multi_tensor.cuh"
@@ -9,7 +9,8 @@ namespace k = kfer::kernels;
 
 namespace {
 
-/// Cuts n elements into tensors: some large, most small, at offsets that keep 16 bytes aligned but for the last.
+/// Cuts n elements into tensors: some large, most small, at offsets that keep 16 bytes aligned but for the
+/// last.
 std::vector<std::pair<long long, long long>> tensors(long long n, int count) {
   std::vector<std::pair<long long, long long>> out;
   long long at = 0;
@@ -44,17 +45,19 @@ void sizes(bench::Suite& suite, long long n, int count) {
     copy(m, keep_m);
     copy(v, keep_v);
   };
-  const std::string size = bench::text("%lld weights in %zu tensors, gradients in %s", n, pieces.size(),
-                                       bench::type_name<G>);
+  const std::string size =
+      bench::text("%lld weights in %zu tensors, gradients in %s", n, pieces.size(), bench::type_name<G>);
 
   {
     using Rule = k::AdamRule<float, G>;
     const double beta1 = 0.9, beta2 = 0.999, lr = 1e-3, eps = 1e-7, decay = 0.01;
     const double correct1 = 1 / (1 - beta1), correct2 = 1 / (1 - beta2);  // of the first step
-    const k::AdamCoefficients step{1, 0, 1 - lr * decay, lr * correct1, std::sqrt(correct2), eps, beta1, beta2, false};
+    const k::AdamCoefficients step{1,   0,     1 - lr * decay, lr * correct1, std::sqrt(correct2),
+                                   eps, beta1, beta2,          false};
     std::vector<typename Rule::Entry> entries;
     for (const auto& [at, length] : pieces)
-      entries.push_back({w.data() + at, grad.data() + at, m.data() + at, v.data() + at, nullptr, nullptr, length});
+      entries.push_back(
+          {w.data() + at, grad.data() + at, m.data() + at, v.data() + at, nullptr, nullptr, length});
     auto c = suite.make_case("AdamW, " + size, {.bytes = static_cast<double>(n) * (6 * 4 + sizeof(G))});
     const auto new_m = [&](std::size_t i) {
       return beta1 * bench::number(m0[i]) + (1 - beta1) * bench::number(g0[i]);
@@ -78,7 +81,8 @@ void sizes(bench::Suite& suite, long long n, int count) {
               [&] { k::step_launch_a_tensor<Rule>(entry, total, step, nullptr, bench::stream()); });
     c.variant("2_multi_tensor",
               [&] { k::step_multi_tensor<Rule>(entry, total, step, nullptr, bench::stream()); });
-    c.variant("3_vectorised", [&] { k::step_vectorised<Rule>(entry, total, step, nullptr, bench::stream()); });
+    c.variant("3_vectorised",
+              [&] { k::step_vectorised<Rule>(entry, total, step, nullptr, bench::stream()); });
     c.variant("shipped", [&] { k::adam_step<float, G>(entry, total, step, nullptr, bench::stream()); });
   }
   {
@@ -88,12 +92,14 @@ void sizes(bench::Suite& suite, long long n, int count) {
     std::vector<typename Rule::Entry> entries;
     for (const auto& [at, length] : pieces)
       entries.push_back({w.data() + at, grad.data() + at, m.data() + at, nullptr, length});
-    auto c = suite.make_case("SGD with momentum, " + size, {.bytes = static_cast<double>(n) * (4 * 4 + sizeof(G))});
+    auto c = suite.make_case("SGD with momentum, " + size,
+                             {.bytes = static_cast<double>(n) * (4 * 4 + sizeof(G))});
     const auto velocity = [&](std::size_t i) {
       return momentum * bench::number(m0[i]) + bench::number(g0[i]) + l2 * bench::number(w0[i]);
     };
     c.expect(m, velocity, 1e-6);
-    c.expect(w, [&](std::size_t i) { return bench::number(w0[i]) - lr * velocity(i); }, 1e-6);
+    c.expect(
+        w, [&](std::size_t i) { return bench::number(w0[i]) - lr * velocity(i); }, 1e-6);
     c.before_each(restore);
     const auto entry = entries.data();
     const auto total = static_cast<long long>(entries.size());
@@ -101,16 +107,18 @@ void sizes(bench::Suite& suite, long long n, int count) {
               [&] { k::step_launch_a_tensor<Rule>(entry, total, step, nullptr, bench::stream()); });
     c.variant("2_multi_tensor",
               [&] { k::step_multi_tensor<Rule>(entry, total, step, nullptr, bench::stream()); });
-    c.variant("3_vectorised", [&] { k::step_vectorised<Rule>(entry, total, step, nullptr, bench::stream()); });
+    c.variant("3_vectorised",
+              [&] { k::step_vectorised<Rule>(entry, total, step, nullptr, bench::stream()); });
     c.variant("shipped", [&] { k::sgd_step<float, G>(entry, total, step, nullptr, bench::stream()); });
   }
 }
 
 template <class G>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<G>(suite, 13, 1);
   sizes<G>(suite, 20011, 9);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<G>(suite, 25600000, 161);
 }
 

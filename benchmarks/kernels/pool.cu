@@ -1,5 +1,5 @@
-// Max pooling, 3 x 3 at stride 2 as ResNet50's first and 2 x 2 as a plain network's, with its gradient; the mean over all
-// pixels before a classifier.
+// Max pooling, 3 x 3 at stride 2 as ResNet50's first and 2 x 2 as a plain network's, with its gradient; the
+// mean over all pixels before a classifier.
 #include "bench.cuh"
 #include "kfer/kernels/pool/1_naive.cuh"
 #include "kfer/kernels/pool/shipped.cuh"
@@ -89,24 +89,25 @@ void max_pool(bench::Suite& suite, long long images, long long side, long long c
     from[i] = static_cast<Cell>(cell);
   }
   const bench::Array<Cell> cells(windows), given(from);
-  const std::string size =
-      bench::text("%dx%d/%lld, [%lld, %lld, %lld, %lld], %s", K, K, stride, images, channels, side, side,
-                  bench::type_name<T>);
+  const std::string size = bench::text("%dx%d/%lld, [%lld, %lld, %lld, %lld], %s", K, K, stride, images,
+                                       channels, side, side, bench::type_name<T>);
   const double bytes = static_cast<double>(n + windows) * sizeof(T);
   constexpr int N = k::vec_width<T>;
   const bool vectors = channels % N == 0;
   const auto items = static_cast<unsigned>(windows / N), in_items = static_cast<unsigned>(n / N);
 
   auto forward = suite.make_case("max pool, " + size, {.bytes = bytes + static_cast<double>(windows)});
-  forward.expect(y, [&](std::size_t i) { return bench::number(largest[i]); }, 0);
+  forward.expect(
+      y, [&](std::size_t i) { return bench::number(largest[i]); }, 0);
 #if defined(__CUDACC__)
   const CudnnPool cudnn(sizeof(T) == 4 ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16, s);
   forward.library("cuDNN", [&] { cudnn.forward(x.data(), y.data()); });  // leaves no cells
 #endif
-  forward.expect(cells, [&](std::size_t i) { return static_cast<double>(from[i]); }, 0);
+  forward.expect(
+      cells, [&](std::size_t i) { return static_cast<double>(from[i]); }, 0);
   forward.variant("1_naive", [&] {
-    kfer::launch(k::max_pool_naive<T, Cell>, dim3(static_cast<unsigned>(k::div_up(windows, 256))), dim3(256), 0,
-                 bench::stream(), x.data(), y.data(), cells.data(), s);
+    kfer::launch(k::max_pool_naive<T, Cell>, dim3(static_cast<unsigned>(k::div_up(windows, 256))), dim3(256),
+                 0, bench::stream(), x.data(), y.data(), cells.data(), s);
   });
   if (vectors) {
     const k::PoolWindows<unsigned> places(s, channels / N, true);
@@ -122,7 +123,8 @@ void max_pool(bench::Suite& suite, long long images, long long side, long long c
   forward.variant("shipped",
                   [&] { k::max_pool_forward(x.data(), y.data(), cells.data(), s, bench::stream()); });
 
-  auto backward = suite.make_case("max pool backward, " + size, {.bytes = bytes + static_cast<double>(windows)});
+  auto backward =
+      suite.make_case("max pool backward, " + size, {.bytes = bytes + static_cast<double>(windows)});
   backward.expect(
       dx,
       [&](std::size_t at) {
@@ -132,7 +134,8 @@ void max_pool(bench::Suite& suite, long long images, long long side, long long c
         for (int u = 0; u < K; ++u)
           for (int v = 0; v < K; ++v) {
             const long long p = h + padding - u, q = w + padding - v;
-            if (p < 0 || q < 0 || p % stride || q % stride || p / stride >= out || q / stride >= out) continue;
+            if (p < 0 || q < 0 || p % stride || q % stride || p / stride >= out || q / stride >= out)
+              continue;
             const long long window = ((image * out + p / stride) * out + q / stride) * channels + c;
             if (from[window] == u * K + v) sum += bench::number(upstream[window]);
           }
@@ -141,8 +144,8 @@ void max_pool(bench::Suite& suite, long long images, long long side, long long c
       bench::tolerance<T>());
   if (n < 1 << 22)  // it walks over every window for every element
     backward.variant("1_naive", [&] {
-      kfer::launch(k::max_pool_naive_backward<T, Cell>, dim3(static_cast<unsigned>(k::div_up(n, 256))), dim3(256),
-                   0, bench::stream(), dy.data(), given.data(), dx.data(), s);
+      kfer::launch(k::max_pool_naive_backward<T, Cell>, dim3(static_cast<unsigned>(k::div_up(n, 256))),
+                   dim3(256), 0, bench::stream(), dy.data(), given.data(), dx.data(), s);
     });
   if (vectors)
     backward.variant("2_channel_vectors", [&] {
@@ -155,8 +158,9 @@ void max_pool(bench::Suite& suite, long long images, long long side, long long c
       k::PoolWindows<unsigned> places(s, channels / N, false);
       const long long half = k::div_up(side, 2), tiles = images * half * half * (channels / N);
       places.grid = k::Nhwc<unsigned>(half, half, channels / N);
-      kfer::launch(k::max_pool_tiles_backward<T, N, Cell, unsigned>, dim3(k::grid_blocks(tiles, 256)), dim3(256),
-                   0, bench::stream(), dy.data(), given.data(), dx.data(), places, static_cast<unsigned>(tiles));
+      kfer::launch(k::max_pool_tiles_backward<T, N, Cell, unsigned>, dim3(k::grid_blocks(tiles, 256)),
+                   dim3(256), 0, bench::stream(), dy.data(), given.data(), dx.data(), places,
+                   static_cast<unsigned>(tiles));
     });
   backward.variant("shipped",
                    [&] { k::max_pool_backward(dy.data(), given.data(), dx.data(), s, bench::stream()); });
@@ -173,13 +177,15 @@ void global_mean(bench::Suite& suite, long long images, long long pixels, long l
   const long long n = images * pixels * channels;
   const auto in = bench::random_values<T>(n, 1), upstream = bench::random_values<T>(images * channels, 2);
   const bench::Array<T> x(in), dy(upstream), y(images * channels), dx(n);
-  const std::string size = bench::text("%lld x %lld x %lld, %s", images, pixels, channels, bench::type_name<T>);
+  const std::string size =
+      bench::text("%lld x %lld x %lld, %s", images, pixels, channels, bench::type_name<T>);
   const double bytes = static_cast<double>(n + images * channels) * sizeof(T);
   auto forward = suite.make_case("global mean, " + size, {.bytes = bytes});
   forward.expect(
       y,
       [&](std::size_t i) {
-        const long long image = static_cast<long long>(i) / channels, c = static_cast<long long>(i) % channels;
+        const long long image = static_cast<long long>(i) / channels,
+                        c = static_cast<long long>(i) % channels;
         double sum = 0;
         for (long long p = 0; p < pixels; ++p) sum += bench::number(in[(image * pixels + p) * channels + c]);
         return sum / static_cast<double>(pixels);
@@ -204,12 +210,13 @@ void global_mean(bench::Suite& suite, long long images, long long pixels, long l
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   max_pool<3, T>(suite, 2, 7, 3, 2, 1);
   max_pool<3, T>(suite, 1, 12, 16, 2, 1);
   max_pool<2, T>(suite, 2, 9, 16, 2, 0);
   global_mean<T>(suite, 2, 49, 7);
   global_mean<T>(suite, 2, 49, 64);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   max_pool<3, T>(suite, 64, 32, 64, 2, 1);
   max_pool<3, T>(suite, 128, 112, 64, 2, 1);
   max_pool<2, T>(suite, 64, 64, 32, 2, 0);

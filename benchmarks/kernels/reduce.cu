@@ -13,7 +13,8 @@ namespace k = kfer::kernels;
 
 namespace {
 
-/// Of n numbers with a mean of a quarter: a float that adds them one by one, in any order, keeps three digits.
+/// Of n numbers with a mean of a quarter: a float that adds them one by one, in any order, keeps three
+/// digits.
 template <class T>
 void everything(bench::Suite& suite, long long n, double tolerance) {
   const auto values = bench::random_values<T>(n, 1, -0.5, 1);
@@ -74,9 +75,9 @@ void rows_and_columns(bench::Suite& suite, long long rows, long long cols) {
     shape.push(rows, !by_row);
     shape.push(cols, by_row);
     const bench::Array<unsigned char> workspace(k::reduce_workspace<T>(shape));
-    auto c = suite.make_case(
-        bench::text("sums of %s, %lld x %lld, %s", by_row ? "rows" : "columns", rows, cols, bench::type_name<T>),
-        {.bytes = static_cast<double>(n) * sizeof(T)});
+    auto c = suite.make_case(bench::text("sums of %s, %lld x %lld, %s", by_row ? "rows" : "columns", rows,
+                                         cols, bench::type_name<T>),
+                             {.bytes = static_cast<double>(n) * sizeof(T)});
     c.expect(y, std::move(exact), 1e-4);
     c.variant("shipped",
               [&] { k::reduce<k::Sum>(x.data(), y.data(), shape, 1.f, workspace.data(), bench::stream()); });
@@ -85,11 +86,12 @@ void rows_and_columns(bench::Suite& suite, long long rows, long long cols) {
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   everything<T>(suite, 7, 1e-6);
   everything<T>(suite, 20011, 1e-5);
   rows_and_columns<T>(suite, 13, 7);
   rows_and_columns<T>(suite, 300, 64);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   everything<T>(suite, 1 << 25, 1e-3);
   rows_and_columns<T>(suite, 8192, 1000);
   rows_and_columns<T>(suite, 64 * 16 * 16, 256);

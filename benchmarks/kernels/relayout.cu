@@ -1,5 +1,5 @@
-// Changes of memory order: NCHW to NHWC and back, and images of three channels padded to eight, at the sizes of an input
-// batch and of a feature map.
+// Changes of memory order: NCHW to NHWC and back, and images of three channels padded to eight, at the sizes
+// of an input batch and of a feature map.
 #include "bench.cuh"
 #include "kfer/kernels/relayout/2_tiled.cuh"
 #include "kfer/kernels/relayout/shipped.cuh"
@@ -40,8 +40,8 @@ void turn(bench::Suite& suite, bool to_nhwc, long long n, long long c, long long
   const auto nchw = order(shape, {0, 1, 2, 3}), nhwc = order(shape, {0, 2, 3, 1});
   const auto &from = to_nhwc ? nchw : nhwc, &to = to_nhwc ? nhwc : nchw;
   auto bench_case =
-      suite.make_case(bench::text("%s, [%lld, %lld, %lld, %lld], %s", to_nhwc ? "NCHW to NHWC" : "NHWC to NCHW",
-                                  n, c, h, w, bench::type_name<T>),
+      suite.make_case(bench::text("%s, [%lld, %lld, %lld, %lld], %s",
+                                  to_nhwc ? "NCHW to NHWC" : "NHWC to NCHW", n, c, h, w, bench::type_name<T>),
                       {.bytes = 2.0 * static_cast<double>(size) * sizeof(T)});
   bench_case.expect(
       y,
@@ -53,12 +53,14 @@ void turn(bench::Suite& suite, bool to_nhwc, long long n, long long c, long long
       0);
   naive(bench_case, x, from, y, to, shape);
   bench_case.variant("2_tiled", [&] {
-    kfer::launch(k::transpose_tiled<T>, dim3(static_cast<unsigned>(n * k::div_up(rows, 32) * k::div_up(cols, 32))),
-                 dim3(32, 8), 0, bench::stream(), x.data(), y.data(), rows, cols);
+    kfer::launch(k::transpose_tiled<T>,
+                 dim3(static_cast<unsigned>(n * k::div_up(rows, 32) * k::div_up(cols, 32))), dim3(32, 8), 0,
+                 bench::stream(), x.data(), y.data(), rows, cols);
   });
   k::Axes axes;  // as the orders give them, but joined: [n, cols, rows] of y
   axes.count = 3;
-  const long long extent[] = {n, cols, rows}, step_x[] = {rows * cols, 1, cols}, step_y[] = {rows * cols, rows, 1};
+  const long long extent[] = {n, cols, rows}, step_x[] = {rows * cols, 1, cols},
+                  step_y[] = {rows * cols, rows, 1};
   for (int a = 0; a < 3; ++a) {
     axes.extent[a] = extent[a];
     axes.from[a] = step_x[a];
@@ -85,9 +87,9 @@ void pad(bench::Suite& suite, long long n, long long h, long long w) {
     to.extent[a] = extents[a];
     to.step[a] = steps[a];
   }
-  auto bench_case = suite.make_case(
-      bench::text("3 channels to 8, [%lld, 3, %lld, %lld], %s", n, h, w, bench::type_name<T>),
-      {.bytes = static_cast<double>(size + n * h * w * 8) * sizeof(T)});
+  auto bench_case =
+      suite.make_case(bench::text("3 channels to 8, [%lld, 3, %lld, %lld], %s", n, h, w, bench::type_name<T>),
+                      {.bytes = static_cast<double>(size + n * h * w * 8) * sizeof(T)});
   bench_case.expect(
       y,
       [&](std::size_t i) {
@@ -102,11 +104,12 @@ void pad(bench::Suite& suite, long long n, long long h, long long w) {
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   turn<T>(suite, true, 2, 3, 5, 7);
   turn<T>(suite, true, 2, 24, 8, 9);
   turn<T>(suite, false, 2, 24, 8, 9);
   pad<T>(suite, 2, 5, 7);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   turn<T>(suite, true, 128, 3, 224, 224);
   turn<T>(suite, true, 128, 64, 112, 112);
   turn<T>(suite, false, 128, 64, 112, 112);

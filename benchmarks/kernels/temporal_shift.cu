@@ -9,13 +9,13 @@ namespace {
 
 template <class T>
 void sizes(bench::Suite& suite, long long clips, long long segments, long long side, long long channels) {
-  const long long frames = clips * segments, pixels = side * side, frame = pixels * channels, n = frames * frame,
-                  fold = channels / 8;
+  const long long frames = clips * segments, pixels = side * side, frame = pixels * channels,
+                  n = frames * frame, fold = channels / 8;
   const auto in = bench::random_values<T>(n, 1);
   const bench::Array<T> x(in), y(n);
   constexpr int N = k::vec_width<T>;
-  auto c = suite.make_case(bench::text("%lld clips of [%lld, %lld, %lld, %lld], %s", clips, segments, channels,
-                                       side, side, bench::type_name<T>),
+  auto c = suite.make_case(bench::text("%lld clips of [%lld, %lld, %lld, %lld], %s", clips, segments,
+                                       channels, side, side, bench::type_name<T>),
                            {.bytes = 2.0 * static_cast<double>(n) * sizeof(T)});
   c.expect(
       y,
@@ -43,9 +43,10 @@ void sizes(bench::Suite& suite, long long clips, long long segments, long long s
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<T>(suite, 2, 3, 3, 17);
   sizes<T>(suite, 2, 4, 3, 24);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<T>(suite, 8, 8, 16, 256);
   sizes<T>(suite, 16, 8, 56, 256);
 }

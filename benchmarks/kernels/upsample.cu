@@ -9,7 +9,8 @@ namespace {
 
 template <class T>
 void sizes(bench::Suite& suite, long long images, long long side, long long channels) {
-  const long long scale = 2, wide = side * scale, n = images * side * side * channels, large = n * scale * scale;
+  const long long scale = 2, wide = side * scale, n = images * side * side * channels,
+                  large = n * scale * scale;
   const auto in = bench::random_values<T>(n, 1), upstream = bench::random_values<T>(large, 2);
   const bench::Array<T> x(in), dy(upstream), y(large), dx(n);
   const std::string size =
@@ -44,7 +45,8 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
       k::upsample_forward(x.data(), add, y.data(), images, side, side, channels, scale, bench::stream());
     });
   }
-  auto c = suite.make_case("upsample backward, " + size, {.bytes = static_cast<double>(n + large) * sizeof(T)});
+  auto c =
+      suite.make_case("upsample backward, " + size, {.bytes = static_cast<double>(n + large) * sizeof(T)});
   c.expect(
       dx,
       [&](std::size_t i) {
@@ -65,9 +67,9 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
   if (vectors)
     c.variant("2_channel_vectors", [&] {
       const auto items = static_cast<unsigned>(n / N);
-      kfer::launch(k::upsample_channels_backward<2, T, N, unsigned>, dim3(k::grid_blocks(items, 256)), dim3(256),
-                   0, bench::stream(), dy.data(), dx.data(), k::Nhwc<unsigned>(side, side, groups), 2, side, side,
-                   groups, items);
+      kfer::launch(k::upsample_channels_backward<2, T, N, unsigned>, dim3(k::grid_blocks(items, 256)),
+                   dim3(256), 0, bench::stream(), dy.data(), dx.data(), k::Nhwc<unsigned>(side, side, groups),
+                   2, side, side, groups, items);
     });
   c.variant("shipped", [&] {
     k::upsample_backward(dy.data(), dx.data(), images, side, side, channels, scale, bench::stream());
@@ -76,9 +78,10 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
 
 template <class T>
 void all_sizes(bench::Suite& suite) {
+  suite.begin_checks();
   sizes<T>(suite, 2, 5, 7);
   sizes<T>(suite, 2, 4, 24);
-  if (suite.small()) return;
+  if (!suite.begin_timing()) return;
   sizes<T>(suite, 64, 16, 128);
   sizes<T>(suite, 128, 28, 128);
 }
