@@ -44,4 +44,8 @@ inline bool fits_divider(long long n) {
   return n < (1ll << 31);
 }
 
+/// Elements that one launch may index in 32 bits: below 2^31 by what a grid's stride may overshoot. Larger
+/// tensors are cut along their slowest dimension, and each piece has a launch.
+inline constexpr long long most_indexed = 1ll << 30;
+
 KFER_KERNELS_END

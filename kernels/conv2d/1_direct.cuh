@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(256)
 
 /// In gather form: which pixels of y did this pixel of x go to, and by which tap? No atomics.
 template <class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)
     conv_backward_data_direct(ConvShape s, const T* __restrict__ w, const T* __restrict__ dy,
                               T* __restrict__ dx) {
   using Acc = accum_t<T>;

@@ -205,7 +205,8 @@ struct ConvBlock {
 /// those that run together read the same pixels; the weights stay in the L2 cache anyway.
 template <int TileM, int TileN, class Gemm>
 __device__ inline ConvBlock enter_block(Gemm& gemm) {
-  const unsigned columns = (gemm.n + TileN - 1) / TileN, rows = (gemm.m + TileM - 1) / TileM;
+  const auto columns = static_cast<unsigned>(div_up(gemm.n, TileN)),
+             rows = static_cast<unsigned>(div_up(gemm.m, TileM));
   unsigned id = blockIdx.x;
   const int n = static_cast<int>(id % columns) * TileN;
   id /= columns;
@@ -240,30 +241,32 @@ auto forward_gemm(const ConvShape& s, const T* x, const T* w, const T* bias, boo
       s.filter()};
 }
 
-/// One axis of the gradient of the data: which pixels h have residue (h + padding) % stride = r, and which
-/// taps reach them. Row h gets tap u from row p = (h + padding - u dilation) / stride of dy, if that is
-/// whole; so h's residue decides about the taps, and inside one class no product is wasted and none is tested
-/// for. With h = first + i stride and u = first_tap + t tap_step, p = origin + i + t dy_step: a convolution
-/// of stride 1 again.
+/// One axis of the gradient of the data: the pixels first, first + stride, ... and the taps that reach them.
+/// Row h gets tap u from row p = (h + padding - u dilation) / stride of dy, if that is whole; so the residue
+/// of h + padding decides about the taps, and inside its class no product is wasted and none is tested for.
+/// With h = first + i stride and u = first_tap + t tap_step, p = origin + i + t dy_step: a convolution of
+/// stride 1 again.
 struct ResidueClass {
   int first, count, first_tap, taps, tap_step, origin, dy_step;
 
-  static ResidueClass of(int r, int extent, int kernel, int stride, int padding, int dilation) {
+  static ResidueClass of(int first, int extent, int kernel, int stride, int padding, int dilation) {
     ResidueClass c{};
-    c.first = ((r - padding) % stride + stride) % stride;
-    c.count = c.first < extent ? (extent - c.first + stride - 1) / stride : 0;
-    while (c.first_tap < kernel && (c.first_tap * dilation - r) % stride != 0) ++c.first_tap;
-    c.tap_step = 1;  // the least with tap_step dilation % stride == 0
-    while (c.tap_step * dilation % stride != 0) ++c.tap_step;
+    c.first = first;
+    c.count = (extent - first - 1) / stride + 1;
+    const int residue = (first + padding) % stride;
+    while (c.first_tap < kernel && (c.first_tap * dilation - residue) % stride != 0) ++c.first_tap;
+    c.tap_step = 1;  // the least with tap_step dilation % stride == 0, if below the kernel
+    while (c.tap_step < kernel && c.tap_step * dilation % stride != 0) ++c.tap_step;
     c.taps = (kernel - c.first_tap + c.tap_step - 1) / c.tap_step;
     if (!c.taps) c.first_tap = 0;
-    c.origin = c.taps ? (c.first + padding - c.first_tap * dilation) / stride : 0;
+    c.origin = c.taps ? (first + padding - c.first_tap * dilation) / stride : 0;
     c.dy_step = -(c.tap_step * dilation / stride);
     return c;
   }
 };
 
-/// dx of the pixels in the residue class (`row`, `column`).
+/// dx of the pixels (row + i stride, column + j stride), row and column below the strides and inside the
+/// image.
 template <class Divisor, class T>
 auto data_gemm(const ConvShape& s, int row, int column, const T* w, const T* dy, T* dx) {
   const auto h =

@@ -22,8 +22,8 @@ void conv_forward_by(const ConvShape& s, const T* x, const T* w, const T* bias, 
 /// One launch a residue class of the strides. Classes that no tap reaches have depth 0, and get zeros.
 template <class Step, class T>
 void conv_backward_data_by(const ConvShape& s, const T* w, const T* dy, T* dx, Stream stream) {
-  for (int row = 0; row < s.stride_height; ++row)
-    for (int column = 0; column < s.stride_width; ++column) {
+  for (int row = 0; row < s.stride_height && row < s.height; ++row)
+    for (int column = 0; column < s.stride_width && column < s.width; ++column) {
       const auto gemm = data_gemm<typename Step::Divisor>(s, row, column, w, dy, dx);
       if (gemm.m && gemm.n) Step::run(gemm, conv_vectors<T>(s, w, dy, dx), stream);
     }

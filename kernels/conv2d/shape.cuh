@@ -8,8 +8,10 @@ KFER_KERNELS_BEGIN
 
 /// y[n, p, q, o] = sum over u, v, c of x[n, p stride + u dilation - padding, ..., c] w[o, u, v, c], where c
 /// runs over the channels of o's group. Pixels of the whole batch, elements of one image and elements of the
-/// weights number less than 2^31 each; tensors may be larger.
+/// weights number at most `limit` each; tensors may be larger.
 struct ConvShape {
+  static constexpr int limit = 0x7FFFFFFF - 1023;  ///< 2^31 and a tile's width to spare
+
   int batch, height, width, in_channels;
   int out_height, out_width, out_channels;
   int kernel_height, kernel_width;

@@ -1,6 +1,7 @@
 // Which types tensor cores compute; included by shipped.cuh under a CUDA compiler.
-#if defined(__CUDACC__)
 #pragma once
+
+#if defined(__CUDACC__)
 
 #include "4_double_buffer.cuh"
 #include "5_tensor_core.cuh"

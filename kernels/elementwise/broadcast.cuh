@@ -39,16 +39,15 @@ struct Broadcast {
 };
 
 namespace detail {
-template <class Index>
 struct BroadcastSteps {
   int dims;
-  Divider<Index> extent[Broadcast::max_dims];  // the last one counts vectors
-  Index step_a[Broadcast::max_dims], step_b[Broadcast::max_dims];
+  Divider<unsigned> extent[Broadcast::max_dims];  // the last one counts vectors
+  long long step_a[Broadcast::max_dims], step_b[Broadcast::max_dims];
 };
 
 /// N elements along the fastest dimension, along which the operand steps by 0, by 1, or (N = 1) anyhow.
-template <int N, class T, class Index>
-__device__ inline Vec<T, N> load_operand(const T* x, Index step) {
+template <int N, class T>
+__device__ inline Vec<T, N> load_operand(const T* x, long long step) {
   if (N > 1 && step != 0) return load_vec<N>(x, 0);
   Vec<T, N> v;
 #pragma unroll
@@ -59,13 +58,14 @@ __device__ inline Vec<T, N> load_operand(const T* x, Index step) {
 
 /// Any grid. For N > 1: the fastest extent and all steps but the fastest are multiples of N, pointers are
 /// aligned to N elements, and the fastest steps are 0 or 1.
-template <int N, class Index, class F, class T, class... Same>
+template <int N, class F, class T, class... Same>
 __global__ void __launch_bounds__(256)
-    broadcast_map(F f, detail::BroadcastSteps<Index> shape, Index vectors, T* y, const T* __restrict__ a,
+    broadcast_map(F f, detail::BroadcastSteps shape, unsigned vectors, T* y, const T* __restrict__ a,
                   const T* __restrict__ b, const Same*... same) {
-  const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
-  for (Index at = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; at < vectors; at += stride) {
-    Index rest = at, index = 0, ia = 0, ib = 0;
+  const unsigned stride = gridDim.x * blockDim.x;
+  for (unsigned at = blockIdx.x * blockDim.x + threadIdx.x; at < vectors; at += stride) {
+    unsigned rest = at, index = 0;
+    long long ia = 0, ib = 0;
     for (int d = shape.dims - 1; d >= 0; --d) {
       rest = shape.extent[d].divide(rest, index);
       if (d == shape.dims - 1) index *= N;
@@ -79,19 +79,19 @@ __global__ void __launch_bounds__(256)
 }
 
 namespace detail {
-template <int N, class Index, class F, class T, class... Same>
+template <int N, class F, class T, class... Same>
 void launch_broadcast(F f, const Broadcast& shape, const T* a, const T* b, T* y, Stream stream,
                       const Same*... same) {
-  BroadcastSteps<Index> steps;
+  BroadcastSteps steps;
   steps.dims = shape.dims;
   for (int d = 0; d < shape.dims; ++d) {
-    steps.extent[d] = Divider<Index>(d == shape.dims - 1 ? shape.extent[d] / N : shape.extent[d]);
-    steps.step_a[d] = static_cast<Index>(shape.step_a[d]);
-    steps.step_b[d] = static_cast<Index>(shape.step_b[d]);
+    steps.extent[d] = Divider<unsigned>(d == shape.dims - 1 ? shape.extent[d] / N : shape.extent[d]);
+    steps.step_a[d] = shape.step_a[d];
+    steps.step_b[d] = shape.step_b[d];
   }
   const long long vectors = shape.size() / N;
-  launch(broadcast_map<N, Index, F, T, Same...>, dim3(grid_blocks(vectors, 256)), dim3(256), 0, stream, f,
-         steps, static_cast<Index>(vectors), y, a, b, same...);
+  launch(broadcast_map<N, F, T, Same...>, dim3(grid_blocks(vectors, 256)), dim3(256), 0, stream, f, steps,
+         static_cast<unsigned>(vectors), y, a, b, same...);
 }
 /// Whether an operand can be read N elements at a time.
 inline bool broadcast_steps_fit(const long long* step, int dims, int n) {

@@ -26,10 +26,10 @@ void map(F f, long long n, Out* y, Stream stream, const In*... x) {
            stream, f, n, y, x...);
 }
 
-/// y = f(a, b, same...) over `shape`; operands after b have y's own shape, and y may be one of them. f takes
-/// elements as they are stored.
+namespace detail {
+/// broadcast, with at most `most` elements a launch.
 template <class F, class T, class... Same>
-void broadcast(F f, const Broadcast& shape, const T* a, const T* b, T* y, Stream stream,
+void broadcast(long long most, F f, const Broadcast& shape, const T* a, const T* b, T* y, Stream stream,
                const Same*... same) {
   constexpr int N = vec_width<T>;
   const int last = shape.dims - 1;
@@ -37,18 +37,31 @@ void broadcast(F f, const Broadcast& shape, const T* a, const T* b, T* y, Stream
   if (size == 0) return;
   if (last < 0 || (last == 0 && shape.step_a[0] == 1 && shape.step_b[0] == 1))
     return map(f, size, y, stream, a, b, same...);
-  const bool vectors = shape.extent[last] % N == 0 && aligned16(a, b, y, same...) &&
-                       detail::broadcast_steps_fit(shape.step_a, shape.dims, N) &&
-                       detail::broadcast_steps_fit(shape.step_b, shape.dims, N);
-  const bool small = fits_divider(size + (1ll << 28));  // an index may pass the end by one grid stride
-  if (vectors && small)
-    detail::launch_broadcast<N, unsigned>(f, shape, a, b, y, stream, same...);
-  else if (vectors)
-    detail::launch_broadcast<N, unsigned long long>(f, shape, a, b, y, stream, same...);
-  else if (small)
-    detail::launch_broadcast<1, unsigned>(f, shape, a, b, y, stream, same...);
-  else
-    detail::launch_broadcast<1, unsigned long long>(f, shape, a, b, y, stream, same...);
+  if (size > most) {  // halves along the slowest dimension that there is, the first of whole vectors
+    int d = 0;
+    long long inner = size / shape.extent[0];
+    while (shape.extent[d] == 1) inner /= shape.extent[++d];
+    const long long all = shape.extent[d], half = all > 2 * N ? all / (2 * N) * N : all / 2;
+    Broadcast first = shape, second = shape;
+    first.extent[d] = half;
+    second.extent[d] = all - half;
+    broadcast(most, f, first, a, b, y, stream, same...);
+    return broadcast(most, f, second, a + half * shape.step_a[d], b + half * shape.step_b[d],
+                     y + half * inner, stream, (same + half * inner)...);
+  }
+  if (shape.extent[last] % N == 0 && aligned16(a, b, y, same...) &&
+      broadcast_steps_fit(shape.step_a, shape.dims, N) && broadcast_steps_fit(shape.step_b, shape.dims, N))
+    return launch_broadcast<N>(f, shape, a, b, y, stream, same...);
+  launch_broadcast<1>(f, shape, a, b, y, stream, same...);
+}
+}  // namespace detail
+
+/// y = f(a, b, same...) over `shape`; operands after b have y's own shape, and y may be one of them. f takes
+/// elements as they are stored.
+template <class F, class T, class... Same>
+void broadcast(F f, const Broadcast& shape, const T* a, const T* b, T* y, Stream stream,
+               const Same*... same) {
+  detail::broadcast(most_indexed, f, shape, a, b, y, stream, same...);
 }
 
 namespace detail {

@@ -3,7 +3,7 @@
 // Launch: blocks of 32 x 8 threads, a block 8 rows and 32 columns of C.
 // The one change to 1_naive: neighbouring threads have neighbouring columns. A warp's step along k then reads
 // one element of A (a broadcast) and 32 neighbours in a row of B (four sectors of 32 bytes, all used), and
-// its write of C is one line: 132 bytes instead of 1056 a step. Still two loads for each multiplication, so
+// its write of C is one line: 160 bytes instead of 1056 a step. Still two loads for each multiplication, so
 // the load units, not the FMA units, are busy: at best half an FMA a clock where the hardware has a whole
 // one. (With op(B) transposed it is the columns of B that are strided; only tiles cure that.)
 #pragma once

@@ -149,6 +149,14 @@ __device__ inline void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
 }
 
+/// Tells the compiler, which does not know that wgmma is asynchronous, to leave these registers alone across
+/// this point.
+template <int n>
+__device__ inline void wgmma_sums(float (&d)[n]) {
+#pragma unroll
+  for (int i = 0; i < n; ++i) asm volatile("" : "+f"(d[i])::"memory");
+}
+
 /// d (+)= A B, 64 x N x 16 in bf16, matrices by descriptor; the sum starts from zero if accumulate is 0.
 /// Asynchronous. Transposed means that k is not the contiguous direction.
 template <int N>

@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(256)
                                      const __grid_constant__ Normalisation normalisation,
                                      const unsigned char* __restrict__ flip) {
   using A = accum_t<T>;
-  const int pixels = batch.pixels(), size = pixels * Padded;
+  const int pixels = static_cast<int>(batch.pixels()), size = pixels * Padded;
   for (long long image = blockIdx.y; image < batch.images; image += gridDim.y) {
     const unsigned char* in = x + image * pixels * Channels;
     T* out = y + image * size;
@@ -63,7 +63,7 @@ template <class T, int Channels, int Padded>
 void launch_images_to_nhwc(const unsigned char* x, T* y, const ImageBatch& batch,
                            const Normalisation& normalisation, const unsigned char* flip, Stream stream) {
   constexpr int W = vec_width<T>;
-  const int size = batch.pixels() * Padded;
+  const int size = static_cast<int>(batch.pixels()) * Padded;
   const bool vectors = size % W == 0 && aligned16(y);
   const unsigned rows = static_cast<unsigned>(batch.images < 65535 ? batch.images : 65535);
   launch(vectors ? images_to_nhwc_vectorised_kernel<T, W, Channels, Padded>
@@ -73,9 +73,9 @@ void launch_images_to_nhwc(const unsigned char* x, T* y, const ImageBatch& batch
 }
 }  // namespace detail
 
-/// Whether this variant knows the numbers of channels.
+/// Whether this variant knows the numbers of channels, and 32 bits index an image.
 inline bool images_to_nhwc_vectorises(const ImageBatch& batch) {
-  return (batch.channels == 1 || batch.channels == 3) &&
+  return batch.pixels() * batch.padded < (1 << 30) && (batch.channels == 1 || batch.channels == 3) &&
          (batch.padded == batch.channels || batch.padded == 8);
 }
 

@@ -13,7 +13,7 @@ struct ImageBatch {
   int channels;  ///< 1 to 4
   int padded;    ///< channels of the result, >= channels; those past `channels` are zero
 
-  __host__ __device__ int pixels() const { return height * width; }
+  __host__ __device__ long long pixels() const { return static_cast<long long>(height) * width; }
 };
 
 /// As one multiplication and one addition a number: y = x factor[c] + shift[c].

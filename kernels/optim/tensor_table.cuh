@@ -4,7 +4,7 @@
 // A kernel may have 32,764 bytes of parameters (CUDA 12.1 and later, compute capability 7.0 and later; before
 // that it was 4 KB). They lie in constant memory, where all threads of a warp reading one entry is what the
 // hardware is made for, and a captured graph keeps them: no copy to the device, nothing to free. A table of
-// Adam's entries holds 533 tensors (ResNet50 has 161), so that one launch is the rule; there is a small table
+// Adam's entries holds 531 tensors (ResNet50 has 161), so that one launch is the rule; there is a small table
 // besides, of 4 KB, because the parameters of a launch are copied each time.
 #pragma once
 

@@ -15,6 +15,9 @@ inline long long most_items(const Pool2d& s, long long groups) {
 inline bool is_known(const Pool2d& s, long long extent) {
   return s.kernel_height == extent && s.kernel_width == extent;
 }
+/// Known windows are small: their kernels need to exist only for cells of a byte.
+template <class Cell>
+inline constexpr bool may_be_known = sizeof(Cell) == 1;
 }  // namespace pool_detail
 
 /// y[n, i, j, c] = the maximum of its window, the padding being minus infinity; `cells`, unless null, which
@@ -36,12 +39,11 @@ void max_pool_forward(const T* x, T* y, Cell* cells, const Pool2d& s, Stream str
             launch(kernel, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, x, y, cells, windows,
                    static_cast<Index>(items));
           };
-          if (pool_detail::is_known(s, 2))
-            run(max_pool_known<2, T, N, Cell, Index>);
-          else if (pool_detail::is_known(s, 3))
-            run(max_pool_known<3, T, N, Cell, Index>);
-          else
-            run(max_pool_channels<T, N, Cell, Index>);
+          if constexpr (pool_detail::may_be_known<Cell>) {
+            if (pool_detail::is_known(s, 2)) return run(max_pool_known<2, T, N, Cell, Index>);
+            if (pool_detail::is_known(s, 3)) return run(max_pool_known<3, T, N, Cell, Index>);
+          }
+          run(max_pool_channels<T, N, Cell, Index>);
         });
       },
       x, y, cells);
@@ -63,14 +65,14 @@ void max_pool_backward(const T* dy, const Cell* cells, T* dx, const Pool2d& s, S
             launch(kernel, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, dy, cells, dx, windows,
                    static_cast<Index>(items));
           };
-          if (pool_detail::is_known(s, 2) && s.stride_height == 2 && s.stride_width == 2 &&
-              s.padding_height == 0 && s.padding_width == 0) {
-            const long long down = div_up(s.height, 2), across = div_up(s.width, 2);
-            windows.grid = Nhwc<Index>(down, across, groups);
-            run(max_pool_tiles_backward<T, N, Cell, Index>, s.images * down * across * groups);
-          } else {
-            run(max_pool_channels_backward<T, N, Cell, Index>, s.images * s.height * s.width * groups);
-          }
+          if constexpr (pool_detail::may_be_known<Cell>)
+            if (pool_detail::is_known(s, 2) && s.stride_height == 2 && s.stride_width == 2 &&
+                s.padding_height == 0 && s.padding_width == 0) {
+              const long long down = div_up(s.height, 2), across = div_up(s.width, 2);
+              windows.grid = Nhwc<Index>(down, across, groups);
+              return run(max_pool_tiles_backward<T, N, Cell, Index>, s.images * down * across * groups);
+            }
+          run(max_pool_channels_backward<T, N, Cell, Index>, s.images * s.height * s.width * groups);
         });
       },
       dy, cells, dx);

@@ -23,14 +23,13 @@ template <int N>
 inline constexpr int row_lanes = N == 1 ? 32 : 8;
 
 /// The two axes that turn, and the others.
-template <class Index>
 struct Turn {
   static constexpr int most = Axes::most;
   int outer = 0;
-  Divider<Index> extent[most];         // of the other axes, slowest first
-  Index from[most], to[most];          // their steps
-  Index rows, cols, from_row, to_col;  // rows: contiguous in y; cols: contiguous in x
-  Divider<Index> row_tiles, col_tiles;
+  Divider<unsigned> extent[most];          // of the other axes, slowest first
+  long long from[most], to[most];          // their steps
+  long long rows, cols, from_row, to_col;  // rows: contiguous in y; cols: contiguous in x
+  Divider<unsigned> row_tiles, col_tiles;
 };
 
 /// Elements a thread takes at a time: 16 bytes, at most 8.
@@ -44,17 +43,16 @@ inline constexpr int turn_side = 64;
 
 /// y[c, r] = x[r, c] for every combination of the other axes. Grid: a block a tile, columns of tiles fastest,
 /// then rows, then the other axes. Vectors of NI elements in x, NO in y: extents and steps are multiples of
-/// them. Blocks of 256 threads.
-template <int NI, int NO, class Index, class In, class Out>
-__global__ void __launch_bounds__(256)
-    transpose_vectorised(const In* __restrict__ x, Out* __restrict__ y, detail::Turn<Index> turn) {
+/// them. Blocks of 256 threads; four a multiprocessor leave 64 registers, which 16 doubles on the way need.
+template <int NI, int NO, class In, class Out>
+__global__ void __launch_bounds__(256, 4)
+    transpose_vectorised(const In* __restrict__ x, Out* __restrict__ y, detail::Turn turn) {
   constexpr int side = detail::turn_side, threads = 256;
   KFER_SHARED(Out, tile, [side][side + 1]);  // [column][row]
-  Index rest = blockIdx.x, row0, col0, index;
-  rest = turn.col_tiles.divide(rest, col0);
-  rest = turn.row_tiles.divide(rest, row0);
-  row0 *= side;
-  col0 *= side;
+  unsigned row_tile, col_tile, index, rest = turn.col_tiles.divide(blockIdx.x, col_tile);
+  rest = turn.row_tiles.divide(rest, row_tile);
+  const long long row0 = static_cast<long long>(row_tile) * side,
+                  col0 = static_cast<long long>(col_tile) * side;
   for (int a = turn.outer - 1; a >= 0; --a) {
     rest = turn.extent[a].divide(rest, index);
     x += index * turn.from[a];
@@ -69,14 +67,14 @@ __global__ void __launch_bounds__(256)
     for (int i = 0; i < down; ++i)
 #pragma unroll
       for (int j = 0; j < across; ++j) {
-        const Index r = row0 + line + i * high, c = col0 + lane + j * lanes * NI;
+        const long long r = row0 + line + i * high, c = col0 + lane + j * lanes * NI;
         if (r < turn.rows && c < turn.cols) v[i][j] = load_vec<NI>(x + r * turn.from_row + c, 0);
       }
 #pragma unroll
     for (int i = 0; i < down; ++i)
 #pragma unroll
       for (int j = 0; j < across; ++j) {
-        const Index r = row0 + line + i * high, c = col0 + lane + j * lanes * NI;
+        const long long r = row0 + line + i * high, c = col0 + lane + j * lanes * NI;
         if (r < turn.rows && c < turn.cols)
 #pragma unroll
           for (int k = 0; k < NI; ++k)
@@ -92,7 +90,7 @@ __global__ void __launch_bounds__(256)
 #pragma unroll
     for (int j = 0; j < across; ++j) {
       const int tc = line + i * high, tr = lane + j * lanes * NO;
-      const Index r = row0 + tr, c = col0 + tc;
+      const long long r = row0 + tr, c = col0 + tc;
       if (r < turn.rows && c < turn.cols) {
         Vec<Out, NO> v;
 #pragma unroll

@@ -12,14 +12,14 @@
 KFER_KERNELS_BEGIN
 
 /// Any grid; pitches and length in units.
-template <class Unit, class Index>
+template <class Unit>
 __global__ void __launch_bounds__(256)
-    pitched_copy_kernel(const Unit* __restrict__ x, Index x_pitch, Unit* __restrict__ y, Index y_pitch,
-                        Divider<Index> length, Index units) {
-  const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
-  for (Index at = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; at < units; at += stride) {
-    Index column = 0;
-    const Index row = length.divide(at, column);
+    pitched_copy_kernel(const Unit* __restrict__ x, long long x_pitch, Unit* __restrict__ y,
+                        long long y_pitch, Divider<unsigned> length, unsigned units) {
+  const unsigned stride = gridDim.x * blockDim.x;
+  for (unsigned at = blockIdx.x * blockDim.x + threadIdx.x; at < units; at += stride) {
+    unsigned column = 0;
+    const unsigned row = length.divide(at, column);
     y[row * y_pitch + column] = x[row * x_pitch + column];
   }
 }
@@ -33,30 +33,41 @@ bool launch_pitched_copy(const void* x, long long x_pitch, void* y, long long y_
   if (!(fits(reinterpret_cast<unsigned long long>(x)) && fits(reinterpret_cast<unsigned long long>(y)) &&
         fits(bytes) && (rows == 1 || (fits(x_pitch) && fits(y_pitch)))))
     return false;
-  const long long units = rows * (bytes / size), farthest = rows * (x_pitch > y_pitch ? x_pitch : y_pitch);
-  const auto run = [&]<class Index>(Index) {
-    launch(pitched_copy_kernel<Unit, Index>, dim3(grid_blocks(units, 256)), dim3(256), 0, stream,
-           static_cast<const Unit*>(x), static_cast<Index>(x_pitch / size), static_cast<Unit*>(y),
-           static_cast<Index>(y_pitch / size), Divider<Index>(bytes / size), static_cast<Index>(units));
-  };
-  if (fits_divider((units > farthest / size ? units : farthest / size) + (1ll << 28)))
-    run(0u);
-  else
-    run(0ull);
+  const long long units = rows * (bytes / size);
+  launch(pitched_copy_kernel<Unit>, dim3(grid_blocks(units, 256)), dim3(256), 0, stream,
+         static_cast<const Unit*>(x), x_pitch / size, static_cast<Unit*>(y), y_pitch / size,
+         Divider<unsigned>(bytes / size), static_cast<unsigned>(units));
   return true;
+}
+
+/// pitched_copy, with at most `most` bytes a launch.
+inline void pitched_copy(long long most, const void* x, long long x_pitch, void* y, long long y_pitch,
+                         long long rows, long long bytes, Stream stream) {
+  if (rows == 0 || bytes == 0) return;
+  const auto* from = static_cast<const unsigned char*>(x);
+  auto* to = static_cast<unsigned char*>(y);
+  if (rows > 1 && rows * bytes > most) {
+    const long long half = rows / 2;
+    pitched_copy(most, from, x_pitch, to, y_pitch, half, bytes, stream);
+    return pitched_copy(most, from + half * x_pitch, x_pitch, to + half * y_pitch, y_pitch, rows - half,
+                        bytes, stream);
+  }
+  if (bytes > most) {  // one long row
+    pitched_copy(most, from, x_pitch, to, y_pitch, 1, most, stream);
+    return pitched_copy(most, from + most, x_pitch, to + most, y_pitch, 1, bytes - most, stream);
+  }
+  static_cast<void>(launch_pitched_copy<Vec<unsigned, 4>>(x, x_pitch, y, y_pitch, rows, bytes, stream) ||
+                    launch_pitched_copy<unsigned long long>(x, x_pitch, y, y_pitch, rows, bytes, stream) ||
+                    launch_pitched_copy<unsigned>(x, x_pitch, y, y_pitch, rows, bytes, stream) ||
+                    launch_pitched_copy<unsigned short>(x, x_pitch, y, y_pitch, rows, bytes, stream) ||
+                    launch_pitched_copy<unsigned char>(x, x_pitch, y, y_pitch, rows, bytes, stream));
 }
 }  // namespace detail
 
 /// `rows` rows of `bytes` bytes, `x_pitch` bytes apart in x and `y_pitch` in y.
 inline void pitched_copy(const void* x, long long x_pitch, void* y, long long y_pitch, long long rows,
                          long long bytes, Stream stream) {
-  if (rows == 0 || bytes == 0) return;
-  static_cast<void>(
-      detail::launch_pitched_copy<Vec<unsigned, 4>>(x, x_pitch, y, y_pitch, rows, bytes, stream) ||
-      detail::launch_pitched_copy<unsigned long long>(x, x_pitch, y, y_pitch, rows, bytes, stream) ||
-      detail::launch_pitched_copy<unsigned>(x, x_pitch, y, y_pitch, rows, bytes, stream) ||
-      detail::launch_pitched_copy<unsigned short>(x, x_pitch, y, y_pitch, rows, bytes, stream) ||
-      detail::launch_pitched_copy<unsigned char>(x, x_pitch, y, y_pitch, rows, bytes, stream));
+  detail::pitched_copy(most_indexed, x, x_pitch, y, y_pitch, rows, bytes, stream);
 }
 
 KFER_KERNELS_END

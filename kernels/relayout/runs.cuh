@@ -10,22 +10,22 @@
 KFER_KERNELS_BEGIN
 
 namespace detail {
-template <class Index>
 struct Gather {
   int axes;
-  Divider<Index> extent[Axes::most];  // the last one counts vectors
-  Index from[Axes::most];
+  Divider<unsigned> extent[Axes::most];  // the last one counts vectors
+  long long from[Axes::most];
 };
 }  // namespace detail
 
 /// Any grid. For N > 1 the last axis is contiguous on both sides, extents and steps are multiples of N, and
 /// pointers are aligned to N elements.
-template <int N, class Index, class In, class Out>
-__global__ void __launch_bounds__(256) relayout_runs(const In* __restrict__ x, Out* __restrict__ y,
-                                                     detail::Gather<Index> gather, Index vectors) {
-  const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
-  for (Index at = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; at < vectors; at += stride) {
-    Index rest = at, index = 0, source = 0;
+template <int N, class In, class Out>
+__global__ void __launch_bounds__(256)
+    relayout_runs(const In* __restrict__ x, Out* __restrict__ y, detail::Gather gather, unsigned vectors) {
+  const unsigned stride = gridDim.x * blockDim.x;
+  for (unsigned at = blockIdx.x * blockDim.x + threadIdx.x; at < vectors; at += stride) {
+    unsigned rest = at, index = 0;
+    long long source = 0;
     for (int a = gather.axes - 1; a >= 0; --a) {
       rest = gather.extent[a].divide(rest, index);
       source += index * (a == gather.axes - 1 ? N : 1) * gather.from[a];

@@ -15,26 +15,26 @@ inline bool divides(int n, const Axes& axes, const long long* steps, int contigu
   return true;
 }
 
-template <int N, class Index, class In, class Out>
+template <int N, class In, class Out>
 void launch_runs(const In* x, Out* y, const Axes& axes, long long size, Stream stream) {
-  Gather<Index> gather;
+  Gather gather;
   gather.axes = axes.count;
   for (int a = 0; a < axes.count; ++a) {
-    gather.extent[a] = Divider<Index>(a == axes.count - 1 ? axes.extent[a] / N : axes.extent[a]);
-    gather.from[a] = static_cast<Index>(axes.from[a]);
+    gather.extent[a] = Divider<unsigned>(a == axes.count - 1 ? axes.extent[a] / N : axes.extent[a]);
+    gather.from[a] = axes.from[a];
   }
-  launch(relayout_runs<N, Index, In, Out>, dim3(grid_blocks(size / N, 256)), dim3(256), 0, stream, x, y,
-         gather, static_cast<Index>(size / N));
+  launch(relayout_runs<N, In, Out>, dim3(grid_blocks(size / N, 256)), dim3(256), 0, stream, x, y, gather,
+         static_cast<unsigned>(size / N));
 }
 
-template <class Index, class In, class Out>
+template <class In, class Out>
 void copy_runs(const In* x, Out* y, const Axes& axes, long long size, Stream stream) {
   constexpr int N = 16 / static_cast<int>(sizeof(In) > sizeof(Out) ? sizeof(In) : sizeof(Out));
   const int last = axes.count - 1;
   if (axes.from[last] == 1 && aligned16(x, y) && divides(N, axes, axes.from, last))
-    launch_runs<N, Index>(x, y, axes, size, stream);
+    launch_runs<N>(x, y, axes, size, stream);
   else
-    launch_runs<1, Index>(x, y, axes, size, stream);
+    launch_runs<1>(x, y, axes, size, stream);
 }
 
 /// The axis that is contiguous in x, if it is long enough, as the one contiguous in y has to be, for tiles.
@@ -45,25 +45,25 @@ inline int turned_axis(const Axes& axes) {
   return -1;
 }
 
-template <class Index, class In, class Out>
+template <class In, class Out>
 void transpose(const In* x, Out* y, const Axes& axes, int col, Stream stream) {
   constexpr int NI = turn_width<In>, NO = turn_width<Out>;
   const int row = axes.count - 1;
-  Turn<Index> turn;
+  Turn turn;
   long long blocks = 1;
   for (int a = 0; a < axes.count; ++a) {
     if (a == row || a == col) continue;
-    turn.extent[turn.outer] = Divider<Index>(axes.extent[a]);
-    turn.from[turn.outer] = static_cast<Index>(axes.from[a]);
-    turn.to[turn.outer++] = static_cast<Index>(axes.to[a]);
+    turn.extent[turn.outer] = Divider<unsigned>(axes.extent[a]);
+    turn.from[turn.outer] = axes.from[a];
+    turn.to[turn.outer++] = axes.to[a];
     blocks *= axes.extent[a];
   }
-  turn.rows = static_cast<Index>(axes.extent[row]);
-  turn.cols = static_cast<Index>(axes.extent[col]);
-  turn.from_row = static_cast<Index>(axes.from[row]);
-  turn.to_col = static_cast<Index>(axes.to[col]);
-  turn.row_tiles = Divider<Index>(div_up(axes.extent[row], turn_side));
-  turn.col_tiles = Divider<Index>(div_up(axes.extent[col], turn_side));
+  turn.rows = axes.extent[row];
+  turn.cols = axes.extent[col];
+  turn.from_row = axes.from[row];
+  turn.to_col = axes.to[col];
+  turn.row_tiles = Divider<unsigned>(div_up(axes.extent[row], turn_side));
+  turn.col_tiles = Divider<unsigned>(div_up(axes.extent[col], turn_side));
   blocks *= div_up(axes.extent[row], turn_side) * div_up(axes.extent[col], turn_side);
   const auto run = [&](auto kernel) {
     launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(256), 0, stream, x, y, turn);
@@ -71,13 +71,13 @@ void transpose(const In* x, Out* y, const Axes& axes, int col, Stream stream) {
   const bool read = aligned16(x) && divides(NI, axes, axes.from, col),
              write = aligned16(y) && divides(NO, axes, axes.to, row);
   if (read && write)
-    run(transpose_vectorised<NI, NO, Index, In, Out>);
+    run(transpose_vectorised<NI, NO, In, Out>);
   else if (read)
-    run(transpose_vectorised<NI, 1, Index, In, Out>);
+    run(transpose_vectorised<NI, 1, In, Out>);
   else if (write)
-    run(transpose_vectorised<1, NO, Index, In, Out>);
+    run(transpose_vectorised<1, NO, In, Out>);
   else
-    run(transpose_vectorised<1, 1, Index, In, Out>);
+    run(transpose_vectorised<1, 1, In, Out>);
 }
 
 /// Whether this is images to `channel_blocked(8)` of at most 8 channels.
@@ -89,37 +89,51 @@ inline bool pads_channels(const MemoryOrder& from, const MemoryOrder& to, const 
          from.axes == 4 && (dims_are(from, 0, 1, 2, 3) || dims_are(from, 0, 2, 3, 1));
 }
 
-template <class Index, class In, class Out>
+/// A change of order without padding, with at most `most` elements a launch.
+template <class In, class Out>
+void relayout(long long most, const In* x, Out* y, const Axes& axes, Stream stream) {
+  long long size = 1;
+  for (int a = 0; a < axes.count; ++a) size *= axes.extent[a];
+  if (size > most) {  // halves along the slowest axis that there is, the first of whole vectors
+    int a = 0;
+    while (axes.extent[a] == 1) ++a;
+    const long long all = axes.extent[a], half = all > 32 ? all / 32 * 16 : all / 2;
+    Axes first = axes, second = axes;
+    first.extent[a] = half;
+    second.extent[a] = all - half;
+    relayout(most, x, y, first, stream);
+    return relayout(most, x + half * axes.from[a], y + half * axes.to[a], second, stream);
+  }
+  if (const int col = turned_axis(axes); col >= 0) return transpose(x, y, axes, col, stream);
+  copy_runs(x, y, axes, size, stream);
+}
+}  // namespace detail
+
+/// y, in the order `to`, gets the elements of x, in the order `from`; padding of y becomes zero. In and Out
+/// are one type, or any and a floating one: the cast comes free.
+template <class In, class Out>
 void relayout(const In* x, const MemoryOrder& from, Out* y, const MemoryOrder& to, const Extents& shape,
               Stream stream) {
-  if (const Axes axes = axes_of(from, to, shape); axes.count) {
-    if (const int col = turned_axis(axes); col >= 0) return transpose<Index>(x, y, axes, col, stream);
-    return copy_runs<Index>(x, y, axes, to.size(), stream);
-  }
+  const long long size = to.size();
+  if (size == 0) return;
+  if (const Axes axes = axes_of(from, to, shape); axes.count)
+    return detail::relayout(most_indexed, x, y, axes, stream);
   if constexpr (sizeof(Out) > 1)
-    if (pads_channels(from, to, shape) && aligned16(y)) {
+    if (detail::pads_channels(from, to, shape) && aligned16(y)) {
       const long long pixels = shape.v[2] * shape.v[3], channels = shape.v[1], images = shape.v[0];
       const bool last = from.dim[1] == 2;
       launch(pad_channels<In, Out>, dim3(grid_blocks(images * pixels, 256)), dim3(256), 0, stream, x, y,
              images, pixels, static_cast<int>(channels), last ? channels : 1, last ? 1 : pixels);
       return;
     }
-  launch(relayout_naive<Index, In, Out>, dim3(grid_blocks(to.size(), 256)), dim3(256), 0, stream, x, from, y,
-         to, shape, static_cast<Index>(to.size()));
-}
-}  // namespace detail
-
-/// y, in the order `to`, gets the elements of x, in the order `from`; padding of y becomes zero. In and Out
-/// are one type, or two floating ones: the cast comes free.
-template <class In, class Out>
-void relayout(const In* x, const MemoryOrder& from, Out* y, const MemoryOrder& to, const Extents& shape,
-              Stream stream) {
-  if (to.size() == 0) return;
-  const long long farthest = from.size() > to.size() ? from.size() : to.size();
-  if (fits_divider(farthest + (1ll << 28)))  // an index may pass the end by a grid stride or a tile
-    detail::relayout<unsigned>(x, from, y, to, shape, stream);
+  const auto naive = [&]<class Index>(Index n) {
+    launch(relayout_naive<Index, In, Out>, dim3(grid_blocks(size, 256)), dim3(256), 0, stream, x, from, y, to,
+           shape, n);
+  };
+  if (size <= most_indexed && from.size() <= most_indexed)
+    naive(static_cast<unsigned>(size));
   else
-    detail::relayout<unsigned long long>(x, from, y, to, shape, stream);
+    naive(static_cast<unsigned long long>(size));
 }
 
 KFER_KERNELS_END

@@ -307,6 +307,9 @@ TEST_CASE("what cannot be captured is named, and work goes on") {
         }).find("cudaStreamSynchronize") != std::string::npos);
   CHECK(failure([](const Words&) { static_cast<void>(cudaStreamSynchronize(Cuda::stream())); }) != "");
   CHECK(failure([](const Words&) { throw ValueError("of the work"); }) == "of the work");
+  CHECK(failure([](const Words&) {
+          throw std::runtime_error("of a launch");
+        }).find("be captured as a CUDA graph: of a") != std::string::npos);
   CHECK(failure([](const Words&) { Buffer<Cuda> much(std::size_t{1} << 50); }).find("cannot allocate") !=
         std::string::npos);
   CHECK_FALSE(Cuda::capturing());
@@ -322,11 +325,18 @@ TEST_CASE("memory of a graph is nobody else's, before, between and after replays
   const std::size_t n = 100000;
   const Words in(counted(n));
   std::optional<Words> out;
+  const std::size_t before = Cuda::memory().reserved;
   std::optional<CudaGraph> graph(CudaGraph::capture([&] {
     Words y = affine(in, {.value = 3});
-    for (int i = 0; i < 5; ++i) y = affine(y, {.value = 1});
+    for (int i = 0; i < 50; ++i) y = affine(y, {.value = 1});
     out = y;
   }));
+  CHECK(Cuda::memory().reserved < before + 10 * n * sizeof(Word));  // of 51 results, two at a time are alive
+  const Words target(n);
+  auto passing = CudaGraph::capture([&] {  // after it, nothing in its memory is alive
+    const Words y = affine(in, {.value = 7});
+    Cuda::copy(target.data(), y.data(), n * sizeof(Word));
+  });
   std::vector<Words> others;
   for (int i = 0; i < 30; ++i) {
     others.emplace_back(std::vector<Word>(n, static_cast<Word>(i)));
@@ -334,8 +344,11 @@ TEST_CASE("memory of a graph is nobody else's, before, between and after replays
     CHECK(others.back().data() != out->data());
   }
   Cuda::release_cache();  // not the graph's
+  for (int i = 30; i < 60; ++i) others.emplace_back(std::vector<Word>(n, static_cast<Word>(i)));
   graph->replay(0);
-  for (int i = 0; i < 30; ++i) CHECK(others[i].host() == std::vector<Word>(n, static_cast<Word>(i)));
+  passing.replay(0);
+  CHECK(target.host() == counted(n, 7));
+  for (int i = 0; i < 60; ++i) CHECK(others[i].host() == std::vector<Word>(n, static_cast<Word>(i)));
   CHECK(out->host() == counted(n, 3));
   // The result outlives the graph.
   graph.reset();

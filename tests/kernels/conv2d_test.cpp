@@ -12,7 +12,7 @@
 #include "kernels/conv2d/2_implicit_gemm_tile.cuh"
 #include "kernels/conv2d/3_register_tile.cuh"
 #include "kernels/conv2d/4_double_buffer.cuh"
-#include "kernels/conv2d/mma_maps.cuh"
+#include "kernels/conv2d/5_tensor_core.cuh"
 #include "kernels/conv2d/shipped.cuh"
 
 using namespace kfer::kernels;
@@ -95,8 +95,9 @@ struct Shipped {
   }
 };
 
+/// `product_error`: what a product may be off by, as a share of it.
 template <class Step, class T>
-void check(const ConvShape& s, int shift = 0) {
+void check(const ConvShape& s, int shift = 0, double product_error = 0) {
   const auto x = numbers<T>(static_cast<long long>(s.in_pixels()) * s.in_channels, 1, shift);
   const auto w = numbers<T>(s.weights(), 2, shift);
   const auto dy = numbers<T>(static_cast<long long>(s.out_pixels()) * s.out_channels, 3, shift);
@@ -106,13 +107,13 @@ void check(const ConvShape& s, int shift = 0) {
     const Memory<T> got(dy.size(), shift);
     Step::template forward<T>(s, x.get(), w.get(), surrounded ? bias.get() : nullptr, surrounded, got.get());
     CHECK(conv_wrong(got.get(), want.y, s.filter(), surrounded ? bias.get() : nullptr, s.out_channels,
-                     surrounded) == 0);
+                     surrounded, product_error) == 0);
   }
   const Memory<T> got_x(x.size(), shift), got_w(w.size(), shift);
   Step::template data<T>(s, w.get(), dy.get(), got_x.get());
-  CHECK(conv_wrong(got_x.get(), want.dx, s.taps() * s.group_out()) == 0);
+  CHECK(conv_wrong<T>(got_x.get(), want.dx, s.taps() * s.group_out(), nullptr, 1, false, product_error) == 0);
   Step::template weights<T>(s, x.get(), dy.get(), got_w.get());
-  CHECK(conv_wrong(got_w.get(), want.dw, s.out_pixels()) == 0);
+  CHECK(conv_wrong<T>(got_w.get(), want.dw, s.out_pixels(), nullptr, 1, false, product_error) == 0);
 }
 
 template <class Step>
@@ -191,7 +192,26 @@ TEST_CASE("conv2d: division by multiplication is division") {
   }
 }
 
-// The fifth step runs on GPUs only; where it puts things is checked here.
+// The fifth step, its instructions acted out by mma_host.cuh; and where it puts things.
+
+TEST_CASE("conv2d 5_tensor_core: all passes, in bf16 and TF32, with either tile") {
+  constexpr double tf32 = 0x1p-10;  // both factors rounded to 10 bits of mantissa
+  const simt::Config before = simt::config;
+  simt::config.order = simt::Order::random;
+  for (const auto& c : conv_cases) {
+    INFO(c.name);
+    ++simt::config.seed;
+    check<By<ConvTensorCore>, bf16>(c.s);
+    check<By<ConvTensorCore>, float>(c.s, 0, tf32);
+  }
+  simt::config = before;
+  const ConvShape large = conv_shape(4, 13, 11, 72, 72, 1, 1);
+  check<By<ConvTensorCore>, bf16>(large);
+  check<By<ConvTensorCore>, float>(large, 0, tf32);
+  const ConvShape unaligned = conv_shape(1, 5, 6, 8, 16, 3, 3, 1, 1, 1, 1);
+  check<By<ConvTensorCore>, bf16>(unaligned, 1);
+  check<By<ConvTensorCore>, float>(unaligned, 3, tf32);
+}
 
 namespace {
 

@@ -54,6 +54,8 @@ TEST_CASE_TEMPLATE("bias, activation and dropout with their gradient, every vari
                    double) {
   const DropoutMask mask{0.375f, {.seed = 0x123456789ABCDEF, .stream = 77}};
   const k::Dropout drawn = kernel_mask(mask);
+  const double scale = static_cast<double>(mask.scale());  // a float, as for every type
+  CHECK(scale == doctest::Approx(1 / 0.625));
   struct Case {
     long long n, channels;
     int skew;
@@ -79,8 +81,8 @@ TEST_CASE_TEMPLATE("bias, activation and dropout with their gradient, every vari
           const double v = x[at] + (biased ? b[static_cast<std::size_t>(i % channels)] : 0);
           const bool keep = mask.keeps(static_cast<std::uint64_t>(i));
           plain.push_back(activate(activation, v));
-          y.push_back(keep ? plain.back() / 0.625 : 0);
-          dx.push_back(keep ? dy[at] * slope(activation, v) / 0.625 : 0);
+          y.push_back(keep ? plain.back() * scale : 0);
+          dx.push_back(keep ? dy[at] * slope(activation, v) * scale : 0);
         }
         const Buffer<T> in(x, skew), bias(b, skew), grad(dy, skew);
         const T* const p = biased ? bias.data() : nullptr;

@@ -553,8 +553,12 @@ TEST_CASE_TEMPLATE("shuffles", T, int, unsigned, float, double, long long, unsig
                    Three) {
   std::vector<T> x, idx(32), up(32), down(32), exchanged(32);
   for (int i = 0; i < 32; ++i) x.push_back(sample<T>(i));
-  for (const auto& [argument, width] :
-       {std::pair{1, 32}, {16, 32}, {31, 32}, {0, 32}, {3, 8}, {5, 16}, {8, 8}, {1, 1}, {2, 2}, {16, 16}}) {
+  struct Case {
+    int argument, width;
+  };
+  for (const Case c :
+       {Case{1, 32}, {16, 32}, {31, 32}, {0, 32}, {3, 8}, {5, 16}, {8, 8}, {1, 1}, {2, 2}, {16, 16}}) {
+    const int argument = c.argument, width = c.width;
     CAPTURE(argument);
     CAPTURE(width);
     launch(kernels::shuffles<T>, 1, 32, 0, nullptr, x.data(), idx.data(), up.data(), down.data(),

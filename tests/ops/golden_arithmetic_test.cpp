@@ -100,14 +100,15 @@ TEST_CASE_TEMPLATE("losses as in PyTorch", D, test::TestDevice) {
     ++checked;
     check_golden<D>(c, {"x"}, [&](const auto& v) {
       using T = typename std::decay_t<decltype(v[0])>::value_type;
-      if (op == "bce_with_logits") return bce_with_logits(v[0], c.tensor<T>("target"));
-      if (op == "mse") return mse_loss(v[0], c.tensor<T>("target"));
+      if (op == "bce_with_logits") return bce_with_logits(v[0], to_device<D>(c.tensor<T>("target")));
+      if (op == "mse") return mse_loss(v[0], to_device<D>(c.tensor<T>("target")));
       REQUIRE(op == "softmax_cross_entropy");
-      CrossEntropyOptions<T, Cpu> o{.label_smoothing = c.number("label_smoothing")};
+      CrossEntropyOptions<T, D> o{.label_smoothing = c.number("label_smoothing")};
       if (c.string("reduction") == "batch_mean") o.reduction = Reduction::batch_mean;
-      if (c.has("class_weight")) o.class_weights = c.tensor<T>("class_weight");
-      if (c.shape("target").rank() == 2) return softmax_cross_entropy(v[0], c.tensor<T>("target"), o);
-      return softmax_cross_entropy(v[0], c.tensor<std::int64_t, std::int64_t>("target"), o);
+      if (c.has("class_weight")) o.class_weights = to_device<D>(c.tensor<T>("class_weight"));
+      if (c.shape("target").rank() == 2)
+        return softmax_cross_entropy(v[0], to_device<D>(c.tensor<T>("target")), o);
+      return softmax_cross_entropy(v[0], to_device<D>(c.tensor<std::int64_t, std::int64_t>("target")), o);
     });
   });
   CHECK(checked > 15);

@@ -16,7 +16,7 @@ namespace {
 template <class T, class D>
 Variable<T, D> normalise(const GoldenCase& c, const std::vector<Variable<T, D>>& v, bool relu,
                          const std::string& variance_after) {
-  Tensor<T, D> mean = c.tensor<T>("running_mean"), var = c.tensor<T>("running_var");
+  auto mean = to_device<D>(c.tensor<T>("running_mean")), var = to_device<D>(c.tensor<T>("running_var"));
   const BatchNormOptions o{
       .training = c.flag("training"), .momentum = c.number("momentum"), .eps = c.number("eps"), .relu = relu};
   const auto y = batch_norm(v[0], v[1], v[2], mean, var, o, v.size() == 4 ? &v[3] : nullptr);

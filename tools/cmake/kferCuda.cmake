@@ -10,6 +10,8 @@ set(kfer_cuda_off "")  # why there is no Cuda; empty: there is
 set(kfer_cuda_missing "")
 if(KFER_CUDA STREQUAL "OFF")
   set(kfer_cuda_off "KFER_CUDA=OFF")
+elseif(KFER_CUDA STREQUAL "AUTO" AND (KFER_SANITIZE OR KFER_FUZZ))
+  set(kfer_cuda_off "sanitizers and the GPU driver do not go together")
 elseif(KFER_CUDA STREQUAL "AUTO")
   find_library(KFER_CUDA_DRIVER NAMES libcuda.so.1 PATHS /usr/lib/wsl/lib /usr/lib64/nvidia)
   mark_as_advanced(KFER_CUDA_DRIVER)

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "kfer/core/error.hpp"
@@ -30,13 +31,7 @@ struct Simt {
 
   /// Exact sizes from the heap, so that a memory checker sees the first byte past the end; filled with NaNs,
   /// so that what no kernel wrote shows.
-  static void* allocate(std::size_t bytes) {
-    void* block = nullptr;
-    require<OutOfMemoryError>(bytes <= PTRDIFF_MAX && posix_memalign(&block, 256, bytes ? bytes : 1) == 0,
-                              "simt: cannot allocate ", bytes, " bytes");
-    std::memset(block, 0xFF, bytes);
-    return block;
-  }
+  static void* allocate(std::size_t bytes);
   static void deallocate(void* block, std::size_t) noexcept;
   static void copy(void* to, const void* from, std::size_t bytes);
   static void set_zero(void* to, std::size_t bytes);
@@ -100,13 +95,20 @@ class SimtGraph {
     simt::Recording work;
     unsigned long long shift = 0;
     std::vector<Slot> slots;
-    std::vector<void*> adopted;  ///< freed during the capture: the work may use it at every replay
+    std::vector<void*> adopted;  ///< what the work may use at every replay although its tensors are gone
     ~State() {
       for (void* block : adopted) std::free(block);
     }
   };
-  SimtGraph() : state_(std::make_unique<State>()) {}
-  std::unique_ptr<State> state_;
+  SimtGraph() : state_(std::make_shared<State>()) {}
+
+  /// Blocks that a capture allocated and a tensor holds, with the graph that they belong to.
+  static std::unordered_map<void*, std::shared_ptr<State>>& held() {
+    static auto& blocks = *new std::unordered_map<void*, std::shared_ptr<State>>;
+    return blocks;
+  }
+
+  std::shared_ptr<State> state_;
 };
 
 template <>
@@ -114,10 +116,25 @@ struct captured_graph<Simt> {
   using type = SimtGraph;
 };
 
+inline void* Simt::allocate(std::size_t bytes) {
+  void* block = nullptr;
+  require<OutOfMemoryError>(bytes <= PTRDIFF_MAX && posix_memalign(&block, 256, bytes ? bytes : 1) == 0,
+                            "simt: cannot allocate ", bytes, " bytes");
+  std::memset(block, 0xFF, bytes);
+  if (capturing()) SimtGraph::held().emplace(block, current()->state_);
+  return block;
+}
 inline void Simt::deallocate(void* block, std::size_t) noexcept {
-  if (!current()) return std::free(block);
+  auto& held = SimtGraph::held();
+  const auto owner = held.find(block);
+  std::shared_ptr<SimtGraph::State> graph = capturing() ? current()->state_ : nullptr;
+  if (owner != held.end()) {
+    graph = std::move(owner->second);
+    held.erase(owner);
+  }
+  if (!graph) return std::free(block);
   try {
-    current()->state_->adopted.push_back(block);
+    graph->adopted.push_back(block);
   } catch (const std::bad_alloc&) {  // no room for the note: the block is lost, which is better than shared
   }
 }

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "machine.hpp"
+#include "grid.hpp"
 
 namespace kfer::simt {
 

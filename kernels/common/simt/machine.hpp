@@ -10,7 +10,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <mutex>
 
@@ -20,20 +19,11 @@
 #include "sanitizers.hpp"
 #include "schedule.hpp"
 #include "shared.hpp"
+#include "thread.hpp"
 #include "types.hpp"
 #include "warp.hpp"
 
-namespace kfer::simt {
-
-inline namespace words {
-
-inline uint3 threadIdx, blockIdx;
-inline dim3 blockDim, gridDim;
-inline constexpr int warpSize = 32;
-
-}  // namespace words
-
-namespace detail {
+namespace kfer::simt::detail {
 
 /// A kernel with its parameters.
 struct Kernel {
@@ -52,12 +42,7 @@ class Machine {
 
   /// Calls `kernel` once a thread. Throws Error if the executor finds a bug, LaunchError if a GPU would not
   /// run such a grid.
-  void run(dim3 grid, dim3 block, std::size_t dynamic_shared, const Kernel& kernel) {
-    if (in_kernel_) fail(Text().add("a launch inside a kernel"));
-    check_shape(grid, block, dynamic_shared);
-    const std::lock_guard lock(launching_);
-    run_grid(grid, block, dynamic_shared, kernel);
-  }
+  void run(dim3 grid, dim3 block, std::size_t dynamic_shared, const Kernel& kernel);
 
   // ---- Called by kernels, through the intrinsics ----
 
@@ -97,14 +82,15 @@ class Machine {
     Gathering& gathering = find_gathering(op, mask, warp);
     if (gathering.op != op) fail(Text().add("warp divergence: another lane is in %s", name(gathering.op)));
     gathering.arrived |= 1u << lane;
-    if (op == Op::syncwarp) happens_before(&warp_order_[warp]);
+    char* order = &gathering.order[gathering.turn];
+    if (op == Op::syncwarp) happens_before(order);
     me.state = Thread::State::waiting;
     if (gathering.arrived == mask) {
       gathering.open = false;
       finish_warp(op, mask, warp);
     }
     suspend();
-    if (op == Op::syncwarp) happens_after(&warp_order_[warp]);
+    if (op == Op::syncwarp) happens_after(order);
   }
 
   /// Lets others go first.
@@ -137,7 +123,7 @@ class Machine {
 
   Machine() = default;
 
-  // ---- A launch ----
+  // ---- A launch: defined in grid.hpp ----
 
   static void check_shape(dim3 grid, dim3 block, std::size_t dynamic_shared);
   KFER_SIMT_RAW void run_grid(dim3 grid, dim3 block, std::size_t dynamic_shared, const Kernel& kernel);
@@ -239,8 +225,13 @@ class Machine {
       if (g.open && g.mask == mask) return g;
       if (!g.open && !unused) unused = &g;
     }
-    *unused = {true, op, mask, 0};  // there is one: a lane is in one gathering at a time
-    return *unused;
+    Gathering& fresh = *unused;  // there is one: a lane is in one gathering at a time
+    fresh.open = true;
+    fresh.op = op;
+    fresh.mask = mask;
+    fresh.arrived = 0;
+    fresh.turn ^= 1;
+    return fresh;
   }
   KFER_SIMT_RAW void finish_warp(Op op, unsigned mask, unsigned warp) {
     Thread* lanes = threads_ + warp * warp_size;
@@ -292,14 +283,6 @@ class Machine {
   }
   [[noreturn]] KFER_SIMT_RAW void fail_exited(const Thread& exited);
   [[noreturn]] KFER_SIMT_RAW void fail_stuck();
-  static KFER_SIMT_RAW void add_place(Text& text, const Thread& thread) {
-    text.add("thread (%u,%u,%u) of block (%u,%u,%u)", thread.index.x, thread.index.y, thread.index.z,
-             blockIdx.x, blockIdx.y, blockIdx.z);
-    if (thread.site.line) text.add(" at %s %s:%u", name(thread.op), thread.site.file, thread.site.line);
-  }
-  static KFER_SIMT_RAW bool same_place(const Thread& a, const Thread& b) {
-    return a.op == b.op && a.site.line == b.site.line && !__builtin_strcmp(a.site.file, b.site.file);
-  }
 
   std::mutex launching_;
   static inline thread_local bool in_kernel_ = false;
@@ -326,129 +309,8 @@ class Machine {
   // ThreadSanitizer's. Barriers take turns with two: a thread may arrive at the next one before others have
   // left this one.
   void* host_identity_ = nullptr;
-  char launch_order_ = 0, fence_order_ = 0, barrier_order_[2]{}, warp_order_[max_block_threads / warp_size]{};
+  char launch_order_ = 0, fence_order_ = 0, barrier_order_[2]{};
 };
-
-inline void Machine::check_shape(dim3 grid, dim3 block, std::size_t dynamic_shared) {
-  const std::size_t threads = std::size_t{block.x} * block.y * block.z;
-  Text why;
-  if (threads == 0 || threads > max_block_threads || block.x > 1024 || block.y > 1024 || block.z > 64) {
-    why.add("a block may be 1024 x 1024 x 64, of 1 to 1024 threads");
-  } else if (!grid.x || !grid.y || !grid.z || grid.x > 0x7FFFFFFFu || grid.y > 65535 || grid.z > 65535) {
-    why.add("a grid may be 2147483647 x 65535 x 65535, each at least 1");
-  } else if (dynamic_shared > SharedMemory::limit) {
-    why.add("a block may have %zu bytes of shared memory", SharedMemory::limit);
-  } else {
-    return;
-  }
-  Text text;
-  text.add("kfer::simt: launch of grid (%u,%u,%u), block (%u,%u,%u), %zu bytes of shared memory: %s", grid.x,
-           grid.y, grid.z, block.x, block.y, block.z, dynamic_shared, why.c_str());
-  throw LaunchError(text.c_str());
-}
-
-KFER_SIMT_RAW inline void Machine::run_grid(dim3 grid, dim3 block, std::size_t dynamic_shared,
-                                            const Kernel& kernel) {
-  kernel_ = &kernel;
-  gridDim = grid;
-  blockDim = block;
-  block_threads_ = block.x * block.y * block.z;
-  failure_.clear();
-  random_.seed(config.seed);
-  shared_.start_launch(dynamic_shared);
-  for (unsigned i = 0; i < block_threads_; ++i) {
-    threads_[i].index = {i % block.x, i / block.x % block.y, i / block.x / block.y};
-    if (!threads_[i].identity) threads_[i].identity = new_identity();
-    name_identity(threads_[i].identity, threads_[i].index.x, threads_[i].index.y, threads_[i].index.z);
-    if (thread_sanitizer && !threads_[i].own) threads_[i].own = &new_fiber();
-  }
-  host_identity_ = current_identity();
-  order_host_before_threads();
-  in_kernel_ = true;
-
-  const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
-  BlockOrder order(config.order, blocks, random_);
-  for (std::uint64_t i = 0; i < blocks && failure_.empty(); ++i) {
-    const std::uint64_t at = order.next();
-    blockIdx = {static_cast<unsigned>(at % grid.x), static_cast<unsigned>(at / grid.x % grid.y),
-                static_cast<unsigned>(at / grid.x / grid.y)};
-    if (config.only_block && (blockIdx.x != config.only_block->x || blockIdx.y != config.only_block->y ||
-                              blockIdx.z != config.only_block->z)) {
-      continue;
-    }
-    run_block();
-  }
-
-  in_kernel_ = false;
-  order_threads_before_host();
-  if (!failure_.empty()) {
-    abandon_fibers();
-    throw Error(failure_.c_str());
-  }
-}
-
-KFER_SIMT_RAW inline void Machine::run_block() {
-  ++stats.blocks;
-  stats.threads += block_threads_;
-  live_ = block_threads_;
-  arrived_ = 0;
-  // Blocks share memory one after the other. ThreadSanitizer is told that one ends before the next begins, or
-  // else gives every block memory of its own.
-  if (!thread_sanitizer) {
-    shared_.start_block();
-  } else if (!config.race_check_between_blocks || !shared_.start_block_elsewhere()) {
-    if (!config.race_check_between_blocks) shared_.start_block();
-    order_threads_before_host();
-    order_host_before_threads();
-  }
-  for (auto& warp : gatherings_) {
-    for (Gathering& g : warp) g.open = false;
-  }
-  ready_.clear();
-  for (unsigned i = 0; i < block_threads_; ++i) {
-    threads_[i].state = State::fresh;
-    threads_[i].site = {};
-    ready_.push(config.order == Order::reverse ? block_threads_ - 1 - i : i);
-  }
-  current_ = next_thread();
-  switch_to(take_fiber(*current_));
-  fiber_ = &host_;
-  current_ = nullptr;
-}
-
-/// After a failure. What the suspended threads had on their stacks is dropped without destructors; kernels
-/// have none that matter.
-KFER_SIMT_RAW inline void Machine::abandon_fibers() {
-  free_ = nullptr;
-  for (unsigned i = 0; i < fiber_count_; ++i) {
-    fibers_[i]->restart();
-    release_fiber(*fibers_[i]);
-  }
-  for (Thread& thread : threads_) {  // their stacks of calls, as ThreadSanitizer sees them, are stale
-    if (thread.identity) drop_identity(thread.identity);
-    thread.identity = nullptr;
-  }
-}
-
-KFER_SIMT_RAW inline void Machine::order_host_before_threads() {
-  if (!thread_sanitizer) return;
-  happens_before(&launch_order_);
-  for (unsigned i = 0; i < block_threads_; ++i) {
-    act_as(threads_[i].identity);
-    happens_after(&launch_order_);
-  }
-  act_as(host_identity_);
-}
-
-KFER_SIMT_RAW inline void Machine::order_threads_before_host() {
-  if (!thread_sanitizer) return;
-  for (unsigned i = 0; i < block_threads_; ++i) {
-    act_as(threads_[i].identity);
-    happens_before(&launch_order_);
-  }
-  act_as(host_identity_);
-  happens_after(&launch_order_);
-}
 
 KFER_SIMT_RAW inline void Machine::finish_barrier() {
   const Thread* first = nullptr;
@@ -496,33 +358,12 @@ KFER_SIMT_RAW inline void Machine::finish_barrier() {
 }
 
 [[noreturn]] KFER_SIMT_RAW inline void Machine::fail_stuck() {
-  struct Group {
-    const Thread* one;
-    unsigned count;
-  } groups[6];
-  unsigned group_count = 0, elsewhere = 0;
-  for (unsigned i = 0; i < block_threads_; ++i) {
-    const Thread& thread = threads_[i];
-    if (thread.state == State::done) continue;
-    unsigned g = 0;
-    while (g < group_count && !same_place(*groups[g].one, thread)) ++g;
-    if (g < group_count)
-      ++groups[g].count;
-    else if (g < 6)
-      groups[group_count++] = {&thread, 1};
-    else
-      ++elsewhere;
-  }
   Text text;
   text.add("divergent synchronisation, no thread of block (%u,%u,%u) can go on:", blockIdx.x, blockIdx.y,
            blockIdx.z);
-  for (unsigned g = 0; g < group_count; ++g) {
-    const Thread& one = *groups[g].one;
-    text.add(" %u at %s %s:%u;", groups[g].count, name(one.op), one.site.file, one.site.line);
-  }
-  text.add(" %u elsewhere; %u exited", elsewhere, block_threads_ - live_);
+  add_places(text, threads_, block_threads_);
+  text.add(" %u exited", block_threads_ - live_);
   fail(text, nullptr);
 }
 
-}  // namespace detail
-}  // namespace kfer::simt
+}  // namespace kfer::simt::detail

@@ -1,37 +1,22 @@
-// A kernel thread, and what the operations of a warp compute from the values of its lanes.
+// What the operations of a warp compute from the values of its lanes.
 #pragma once
 
 #include <cstdint>
 
-#include "fiber.hpp"
 #include "report.hpp"
 #include "schedule.hpp"
-#include "types.hpp"
+#include "thread.hpp"
 
 namespace kfer::simt::detail {
-
-struct Thread {
-  enum class State : std::uint8_t { fresh, ready, waiting, done };
-
-  uint3 index{};  // its threadIdx
-  State state = State::fresh;
-  Fiber* fiber = nullptr;    // where it waits
-  void* identity = nullptr;  // to ThreadSanitizer
-  Fiber* own = nullptr;  // under ThreadSanitizer, to which reuse of another thread's stack looks like a race
-
-  // What it waits for, or waited for last.
-  Op op{};
-  unsigned mask = 0;
-  int argument = 0, width = 32;
-  Site site;
-  std::uint64_t given[2]{}, taken[2]{};  // its value, and what it gets
-};
 
 /// An operation of some lanes of a warp that not all of them have reached.
 struct Gathering {
   bool open = false;
   Op op{};
   unsigned mask = 0, arrived = 0;
+  // ThreadSanitizer's, in turns: a lane may arrive at the next gathering before others have left this one.
+  unsigned turn = 0;
+  char order[2]{};
 };
 
 /// The lane that `lane` reads in a shuffle, by PTX's rules for shfl.sync: lanes fall into segments of

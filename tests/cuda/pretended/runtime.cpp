@@ -39,6 +39,10 @@ namespace {
 
 constexpr std::size_t capacity = std::size_t{1} << 30;
 
+// What the beginning of freed memory is filled with.
+constexpr unsigned char mark = 0xDB;
+constexpr std::size_t marked = std::size_t{1} << 20;
+
 struct Device {
   std::recursive_mutex mutex;
   std::mt19937 random{1};
@@ -46,6 +50,7 @@ struct Device {
   std::set<std::size_t> reached;
   std::size_t recordings = 0, used = 0;
   std::map<char*, std::size_t> memory, pinned;
+  std::multimap<std::size_t, void*> freed;  ///< handed out again first, as devices tend to
 
   bool may_run(const CUstream_st& s) const {
     return !s.queue.empty() && (s.queue.front().after == 0 || reached.count(s.queue.front().after));
@@ -168,7 +173,15 @@ cudaError_t cudaMalloc(void** p, std::size_t bytes) {
   const Lock lock(device().mutex);
   if (const auto e = unsafe_call()) return e;
   if (bytes > capacity - device().used) return fail(cudaErrorMemoryAllocation);
-  *p = std::aligned_alloc(512, (bytes + 511) / 512 * 512);
+  if (const auto freed = device().freed.find(bytes); freed != device().freed.end()) {
+    *p = freed->second;
+    device().freed.erase(freed);
+    const auto* memory = static_cast<const unsigned char*>(*p);
+    for (std::size_t i = 0; i < std::min(bytes, marked); ++i)
+      if (memory[i] != mark) std::abort();  // somebody wrote to freed memory
+  } else {
+    *p = std::aligned_alloc(512, (bytes + 511) / 512 * 512);
+  }
   if (!*p) return fail(cudaErrorMemoryAllocation);
   device().memory[static_cast<char*>(*p)] = bytes;
   device().used += bytes;
@@ -180,9 +193,15 @@ cudaError_t cudaFree(void* p) {
   device().drain();
   const auto it = device().memory.find(static_cast<char*>(p));
   if (it == device().memory.end()) std::abort();
-  device().used -= it->second;
+  const std::size_t bytes = it->second;
+  device().used -= bytes;
   device().memory.erase(it);
-  std::free(p);
+  if (bytes > 64 * marked) {
+    std::free(p);
+  } else {
+    std::memset(p, mark, std::min(bytes, marked));
+    device().freed.emplace(bytes, p);
+  }
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
@@ -324,10 +343,13 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t s) {
   const Lock lock(device().mutex);
   if (s->capture) std::abort();
   for (const auto& work : exec->graph->work) s->queue.push_back({work});
+  s->queue.push_back({[graph = exec->graph] {}});
   device().drift();
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  const Lock lock(device().mutex);
+  if (exec->graph.use_count() > 1) std::abort();  // while it runs
   delete exec;
   return cudaSuccess;
 }

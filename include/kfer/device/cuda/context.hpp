@@ -128,9 +128,15 @@ class Context {
   /// The context of this process, made at the first call; the calling thread is bound to its device. Throws
   /// DeviceError if there is no usable GPU. Never destroyed: a tensor of static storage may be freed last.
   static Context& instance() {
-    static Context& context = *new Context;
+    Context& context = unbound();
     thread_local const bool bound = (check(cudaSetDevice(context.ordinal_), "cudaSetDevice"), true);
     static_cast<void>(bound);
+    return context;
+  }
+
+  /// The same for calls that any thread may make, bound to the device or not.
+  static Context& unbound() {
+    static Context& context = *new Context;
     return context;
   }
 

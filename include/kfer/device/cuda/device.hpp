@@ -26,7 +26,7 @@ struct Cuda {
       throw OutOfMemoryError(text("cuda: ", e.what()));
     }
   }
-  static void deallocate(void* block, std::size_t) noexcept { context().deallocate(block); }
+  static void deallocate(void* block, std::size_t) noexcept { cuda::Context::unbound().deallocate(block); }
 
   /// Between places on the device, in order with the kernels.
   static void copy(void* to, const void* from, std::size_t bytes) {

@@ -105,6 +105,10 @@ class CudaGraph {
         throw;
       } catch (const DeviceError& e) {
         throw DeviceError(text("this work cannot be captured as a CUDA graph: ", e.what()));
+      } catch (const Error&) {
+        throw;
+      } catch (const std::runtime_error& e) {  // kernels/ has a LaunchError of its own
+        throw DeviceError(text("this work cannot be captured as a CUDA graph: ", e.what()));
       }
     }
 

@@ -2,6 +2,8 @@
 // for.
 #pragma once
 
+#if defined(__CUDACC__)
+
 #include "kfer/ops/conv2d/conv2d_cuda.hpp"
 #include "kfer/ops/conv2d/conv2d_cudnn.hpp"
 
@@ -49,3 +51,5 @@ template <>
 struct ConvEngine<bfloat16, Cuda> : ConvLibrary<bfloat16> {};
 
 }  // namespace kfer::detail
+
+#endif

@@ -15,20 +15,21 @@ struct ConvKernels {
 
   /// x [N, C, H, W], w [O, C / groups, KH, KW], bias [O] or null -> y [N, O, P, Q].
   static Tn forward(const Conv2dShape& shape, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
+    const auto s = sizes(shape);
     Tn y(shape.output(), order());
     const Tn in = x.to(order()), weight = w.to(order());
-    kernels::conv2d_forward(sizes(shape), raw(in.data()), raw(weight.data()),
-                            bias ? raw(bias->data()) : nullptr, relu, raw(y.mutable_data()), D::stream(),
-                            tf32());
+    kernels::conv2d_forward(s, raw(in.data()), raw(weight.data()), bias ? raw(bias->data()) : nullptr, relu,
+                            raw(y.mutable_data()), D::stream(), tf32());
     return y;
   }
 
   /// The gradient of x.
   static Tn backward_data(const Conv2dShape& shape, const Tn& w, const Tn& dy) {
+    const auto s = sizes(shape);
     Tn dx(shape.input(), order());
     const Tn weight = w.to(order()), in = dy.to(order());
-    kernels::conv2d_backward_data(sizes(shape), raw(weight.data()), raw(in.data()), raw(dx.mutable_data()),
-                                  D::stream(), tf32());
+    kernels::conv2d_backward_data(s, raw(weight.data()), raw(in.data()), raw(dx.mutable_data()), D::stream(),
+                                  tf32());
     return dx;
   }
 
@@ -58,7 +59,7 @@ struct ConvKernels {
     const auto fits = [](std::initializer_list<std::int64_t> factors) {
       std::int64_t product = 1;
       for (const std::int64_t f : factors)
-        if (__builtin_mul_overflow(product, f, &product) || product > INT32_MAX) return false;
+        if (__builtin_mul_overflow(product, f, &product) || product > kernels::ConvShape::limit) return false;
       return true;
     };
     const auto n = [](std::int64_t v) { return static_cast<int>(v); };
@@ -66,10 +67,10 @@ struct ConvKernels {
         fits({s.batch, s.height + 2 * s.padding.height, s.width + 2 * s.padding.width}) &&
             fits({s.height, s.width, s.in_channels}) && fits({s.batch, s.out_height, s.out_width}) &&
             fits({s.out_height, s.out_width, s.out_channels}) && fits({s.weight().numel()}) &&
-            fits({s.stride.height + s.kernel_height * s.dilation.height}) &&
-            fits({s.stride.width + s.kernel_width * s.dilation.width}),
+            fits({s.stride.height, s.dilation.height}) && fits({s.stride.width, s.dilation.width}) &&
+            fits({s.kernel_height, s.dilation.height}) && fits({s.kernel_width, s.dilation.width}),
         "conv2d: input ", s.input(), " and weight ", s.weight(),
-        " have 2^31 or more pixels, weights, or elements of one image, past what a GPU kernel "
+        " have about 2^31 pixels, weights, or elements of one image, past what a GPU kernel "
         "counts with");
     return {n(s.batch),         n(s.height),          n(s.width),          n(s.in_channels),
             n(s.out_height),    n(s.out_width),       n(s.out_channels),   n(s.kernel_height),

@@ -1,5 +1,6 @@
 // The fully connected layer's products in float and bfloat16 by cuBLASLt: bias and ReLU are part of the
-// product, and the gradient of the bias is a by-product of that of the weight, both of which read dy.
+// product, and the gradient of the bias is a by-product of that of the weight, both of which read dy. What
+// the library has no algorithm for, kernels/gemm computes.
 #pragma once
 
 #include "kfer/device/cublaslt.hpp"
@@ -15,34 +16,34 @@ struct LinearByCublaslt {
   using Epilogue = cublaslt::Epilogue;
 
   static void forward(const LinearShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu, Tn& y) {
-    if (s.in == 0) return Kernels::forward(s, x, w, bias, relu, y);
-    cublaslt::matmul(Matmul{.m = s.batch,
-                            .n = s.out,
-                            .k = s.in,
-                            .a = x.data(),
-                            .lda = s.in,
-                            .b = w.data(),
-                            .ldb = s.in,
-                            .c = y.mutable_data(),
-                            .ldc = s.out,
-                            .transpose_b = true,
-                            .epilogue = bias   ? (relu ? Epilogue::relu_bias : Epilogue::bias)
-                                        : relu ? Epilogue::relu
-                                               : Epilogue::none,
-                            .bias = bias ? bias->data() : nullptr});
+    const Matmul product{.m = s.batch,
+                         .n = s.out,
+                         .k = s.in,
+                         .a = x.data(),
+                         .lda = s.in,
+                         .b = w.data(),
+                         .ldb = s.in,
+                         .c = y.mutable_data(),
+                         .ldc = s.out,
+                         .transpose_b = true,
+                         .epilogue = bias   ? (relu ? Epilogue::relu_bias : Epilogue::bias)
+                                     : relu ? Epilogue::relu
+                                            : Epilogue::none,
+                         .bias = bias ? bias->data() : nullptr};
+    if (s.in == 0 || !cublaslt::try_matmul(product)) Kernels::forward(s, x, w, bias, relu, y);
   }
 
   static void backward_data(const LinearShape& s, const Tn& dy, const Tn& w, Tn& dx) {
-    if (s.out == 0) return Kernels::backward_data(s, dy, w, dx);
-    cublaslt::matmul(Matmul{.m = s.batch,
-                            .n = s.in,
-                            .k = s.out,
-                            .a = dy.data(),
-                            .lda = s.out,
-                            .b = w.data(),
-                            .ldb = s.in,
-                            .c = dx.mutable_data(),
-                            .ldc = s.in});
+    const Matmul product{.m = s.batch,
+                         .n = s.in,
+                         .k = s.out,
+                         .a = dy.data(),
+                         .lda = s.out,
+                         .b = w.data(),
+                         .ldb = s.in,
+                         .c = dx.mutable_data(),
+                         .ldc = s.in};
+    if (s.out == 0 || !cublaslt::try_matmul(product)) Kernels::backward_data(s, dy, w, dx);
   }
 
   static void backward_weights(const LinearShape& s, const Tn& dy, const Tn& x, Tn& dw, Tn* db) {
@@ -66,7 +67,7 @@ struct LinearByCublaslt {
       product.sums = nullptr;
       Kernels::backward_bias(s, dy, *db);
     }
-    cublaslt::matmul(product);
+    if (!cublaslt::try_matmul(product)) Kernels::backward_weights(s, dy, x, dw, nullptr);
   }
 
   static void backward_bias(const LinearShape& s, const Tn& dy, Tn& db) { Kernels::backward_bias(s, dy, db); }

@@ -1,43 +1,34 @@
-// The product of two matrices in float and bfloat16 by cuBLASLt.
+// The product of two matrices in float and bfloat16 by cuBLASLt; what the library has no algorithm for,
+// kernels/gemm computes.
 #pragma once
 
 #include "kfer/device/cublaslt.hpp"
-#include "kfer/ops/matmul/matmul.hpp"
+#include "kfer/ops/matmul/matmul_cuda.hpp"
 
-namespace kfer {
-namespace detail {
+namespace kfer::detail {
 
 template <class T>
 struct MatmulByCublaslt {
-  static Tensor<T, Cuda> run(const Tensor<T, Cuda>& a, const Tensor<T, Cuda>& b, const MatmulOptions& o) {
-    const auto [m, n, k] = MatmulShape::of(a.shape(), b.shape(), o);
-    const Tensor<T, Cuda> p = a.row_major(), q = b.row_major();
-    Tensor<T, Cuda> y({m, n});
-    if (y.numel() == 0) return y;
-    if (k == 0) {
-      Cuda::set_zero(y.mutable_data(), static_cast<std::size_t>(y.numel()) * sizeof(T));
-      return y;
-    }
-    cublaslt::matmul(cublaslt::Matmul<T>{.m = m,
-                                         .n = n,
-                                         .k = k,
-                                         .a = p.data(),
-                                         .lda = p.shape()[1],
-                                         .b = q.data(),
-                                         .ldb = q.shape()[1],
-                                         .c = y.mutable_data(),
-                                         .ldc = n,
-                                         .transpose_a = o.transpose_a,
-                                         .transpose_b = o.transpose_b});
-    return y;
+  using Tn = Tensor<T, Cuda>;
+  static void run(const MatmulShape& s, const Tn& a, const Tn& b, const MatmulOptions& o, Tn& y) {
+    const cublaslt::Matmul<T> product{.m = s.m,
+                                      .n = s.n,
+                                      .k = s.k,
+                                      .a = a.data(),
+                                      .lda = a.shape()[1],
+                                      .b = b.data(),
+                                      .ldb = b.shape()[1],
+                                      .c = y.mutable_data(),
+                                      .ldc = s.n,
+                                      .transpose_a = o.transpose_a,
+                                      .transpose_b = o.transpose_b};
+    if (s.k == 0 || !cublaslt::try_matmul(product)) matmul_by_kernels(s, a, b, o, y);
   }
 };
 
-}  // namespace detail
-
 template <>
-struct matmul_impl<float, Cuda> : detail::MatmulByCublaslt<float> {};
+struct MatmulProduct<float, Cuda> : MatmulByCublaslt<float> {};
 template <>
-struct matmul_impl<bfloat16, Cuda> : detail::MatmulByCublaslt<bfloat16> {};
+struct MatmulProduct<bfloat16, Cuda> : MatmulByCublaslt<bfloat16> {};
 
-}  // namespace kfer
+}  // namespace kfer::detail

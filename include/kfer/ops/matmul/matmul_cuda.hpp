@@ -7,26 +7,43 @@
 #include "kfer/tensor/relayout_cuda.hpp"
 
 namespace kfer {
+namespace detail {
 
-/// By the kernels of kernels/gemm; float and bfloat16 on Cuda have a specialisation of their own.
+/// a [m, k] or [k, m], b [k, n] or [n, k], y [m, n], all row-major; y is not empty.
+template <FloatingElement T, Gpu D>
+void matmul_by_kernels(const MatmulShape& s, const Tensor<T, D>& a, const Tensor<T, D>& b,
+                       const MatmulOptions& o, Tensor<T, D>& y) {
+  kernels::gemm(kernels::Gemm<kernel_t<T>>{.m = s.m,
+                                           .n = s.n,
+                                           .k = s.k,
+                                           .a = raw(a.data()),
+                                           .lda = a.shape()[1],
+                                           .b = raw(b.data()),
+                                           .ldb = b.shape()[1],
+                                           .c = raw(y.mutable_data()),
+                                           .ldc = s.n,
+                                           .transpose_a = o.transpose_a,
+                                           .transpose_b = o.transpose_b},
+                D::stream());
+}
+
+/// Who computes the product: the kernels, except for float and bfloat16 on Cuda (matmul_cublaslt.hpp).
+template <FloatingElement T, Gpu D>
+struct MatmulProduct {
+  static void run(const MatmulShape& s, const Tensor<T, D>& a, const Tensor<T, D>& b, const MatmulOptions& o,
+                  Tensor<T, D>& y) {
+    matmul_by_kernels(s, a, b, o, y);
+  }
+};
+
+}  // namespace detail
+
 template <FloatingElement T, Gpu D>
 struct matmul_impl<T, D> {
   static Tensor<T, D> run(const Tensor<T, D>& a, const Tensor<T, D>& b, const MatmulOptions& o) {
-    const auto [m, n, k] = detail::MatmulShape::of(a.shape(), b.shape(), o);
-    const Tensor<T, D> p = a.row_major(), q = b.row_major();
-    Tensor<T, D> y({m, n});
-    kernels::gemm(kernels::Gemm<detail::kernel_t<T>>{.m = m,
-                                                     .n = n,
-                                                     .k = k,
-                                                     .a = detail::raw(p.data()),
-                                                     .lda = p.shape()[1],
-                                                     .b = detail::raw(q.data()),
-                                                     .ldb = q.shape()[1],
-                                                     .c = detail::raw(y.mutable_data()),
-                                                     .ldc = n,
-                                                     .transpose_a = o.transpose_a,
-                                                     .transpose_b = o.transpose_b},
-                  D::stream());
+    const auto s = detail::MatmulShape::of(a.shape(), b.shape(), o);
+    Tensor<T, D> y({s.m, s.n});
+    if (y.numel()) detail::MatmulProduct<T, D>::run(s, a.row_major(), b.row_major(), o, y);
     return y;
   }
 };
