@@ -52,11 +52,11 @@ inline std::string conv_key(const ConvPattern& pattern, const Conv2dShape& s, st
 /// The shape with its input channels padded as cuDNN is given them; `in_channels` channels of zeros change no
 /// sum.
 ///
-/// Tensor cores take bfloat16 channels in eights. With the 3 of an image every engine copies x into a
-/// workspace of 8 at each call, or is none of the tensor cores (what tests/cudnn/plan_check.cpp shows for
-/// sm_90: a workspace of 103 MB against none for the first layer of ResNet50 at 128 x 224 x 224), so kfer
-/// keeps such an x in 8 once. Engines for float copy x whether it has 3, 4 or 8: there the padding would only
-/// be more to copy.
+/// Tensor cores take bfloat16 channels in eights. With the 3 of an image the first engines that cuDNN 9.19
+/// proposes for sm_90 copy x into a workspace of 8 channels at each call (103 MB for the first layer of
+/// ResNet50 at 128 x 224 x 224; none if x has 8) or are none of the tensor cores (ConvNet's first layer with
+/// its bias), and some fused graphs have no engine at all. So kfer gives it such an x in 8. Those for float
+/// copy x whether it has 3, 4 or 8: there the padding would only be more to copy.
 template <FloatingElement T>
 Conv2dShape conv_padded(Conv2dShape s) {
   if (std::same_as<T, bfloat16> && s.groups == 1 && s.in_channels < 8) s.in_channels = 8;
