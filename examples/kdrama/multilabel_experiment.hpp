@@ -8,6 +8,7 @@
 #include "kdrama/multilabel.hpp"
 #include "kfer/data/kdrama.hpp"
 #include "kfer/data/loader.hpp"
+#include "kfer/data/prefetch.hpp"
 #include "kfer/kfer.hpp"
 #include "kfer/metrics/metrics.hpp"
 
@@ -34,14 +35,18 @@ class Part {
 };
 using PartLoader = data::Loader<Part>;
 
+/// x as elements of T; x itself if they are.
+template <class T, class D>
+Tensor<T, D> in_type(const Tensor<float, D>& x) {
+  if constexpr (std::is_same_v<T, float>)
+    return x;
+  else
+    return cast<T>(x);
+}
 template <class T, class D, class Source>
 Tensor<T, D> images_of(const data::Batch& batch, const Source& data) {
-  const Tensor<float, D> images({batch.size, 3, data.image_height(), data.image_width()},
-                                std::span<const float>(batch.images));
-  if constexpr (std::is_same_v<T, float>)
-    return images;
-  else
-    return cast<T>(images);
+  return in_type<T>(Tensor<float, D>({batch.size, 3, data.image_height(), data.image_width()},
+                                     std::span<const float>(batch.images)));
 }
 template <class D>
 Tensor<float, D> labels_of(const data::Batch& batch) {
@@ -180,26 +185,27 @@ class Experiment {
     if (held_out.size()) held_out_loader.emplace(held_out, loading(false));
     Adam<float, D> optimizer(named_parameters(model),
                              {.lr = options_.pretrain_lr, .epsilon = options_.epsilon, .epsilon_hat = true});
-    const StagedLoss loss{[&](const data::Batch& batch) {
-                            return std::tuple(images_of<T, D>(batch, fit), images_of<float, D>(batch, fit));
-                          },
-                          [&](const Tensor<T, D>& images, const Tensor<float, D>& targets) {
-                            return bce_with_logits(cast<float>(model.logits(Variable<T, D>(images))),
-                                                   targets);
-                          }};
+    const auto reconstruction = [&](const Tensor<T, D>& images, const Tensor<float, D>& targets) {
+      return bce_with_logits(cast<float>(model.logits(Variable<T, D>(images))), targets);
+    };
+    const StagedLoss loss{
+        [](const data::DeviceBatch<D>& batch) { return std::tuple(in_type<T>(batch.images), batch.images); },
+        reconstruction};
+    data::Prefetcher<PartLoader, D> batches(fit_loader, {3, fit.image_height(), fit.image_width()});
     TrainerOptions o = training(options_.directory() + "/pretrain", options_.pretrain_epochs);
     o.early_stopping = {.monitor = "epoch", .maximize = true};  // the last epoch is the one to keep
     if (o.resume && !std::ifstream(o.directory + "/state.safetensors")) o.resume = false;
     Trainer trainer(model, optimizer, o);
     std::int64_t epoch = 0;
-    const auto result = trainer.fit(fit_loader, loss, [&] {
+    const auto result = trainer.fit(batches, loss, [&] {
       Metrics metrics{{"epoch", static_cast<double>(trainer.history().size() + 1)}};
       double sum = 0;
       if (held_out_loader) {
         held_out_loader->seek(epoch, 0);
         for (std::int64_t i = 0; i < held_out_loader->batches_per_epoch(); ++i) {
           const auto& batch = held_out_loader->next();
-          sum += loss(batch).item() * static_cast<double>(batch.size);
+          const auto images = images_of<float, D>(batch, fit);
+          sum += reconstruction(in_type<T>(images), images).item() * static_cast<double>(batch.size);
         }
         metrics.emplace_back("val_loss", sum / static_cast<double>(held_out.size()));
         ++epoch;
@@ -247,10 +253,11 @@ class Experiment {
     Trainer trainer(model, optimizer, o);
     const auto begin = std::chrono::steady_clock::now();
     std::int64_t evaluations = 0;
+    data::Prefetcher<PartLoader, D> batches(loader, {3, used_.image_height(), used_.image_width()});
     result.training = trainer.fit(
-        loader,
-        StagedLoss{[&](const data::Batch& batch) {
-                     return std::tuple(images_of<T, D>(batch, used_), labels_of<D>(batch));
+        batches,
+        StagedLoss{[](const data::DeviceBatch<D>& batch) {
+                     return std::tuple(in_type<T>(batch.images), batch.labels);
                    },
                    [&](const Tensor<T, D>& images, const Tensor<float, D>& labels) {
                      return bce_with_logits(cast<float>(model(Variable<T, D>(images))), labels);

@@ -325,6 +325,29 @@ TEST_CASE("a gradient that is not finite is named, and weights that are not fini
   CHECK(load_checkpoint(scratch.path + "/state.safetensors", net, optimizer).batch == 0);
 }
 
+TEST_CASE("where memory runs out, the layer before is named and the process goes on") {
+  Run run("");
+  Trainer trainer(run.net, run.optimizer, run.options);
+  bool greedy = true;
+  const auto loss = [&](const Batch& b) {
+    const auto hidden = run.net.fc1(b.x);
+    if (greedy) Tensor<float>({std::int64_t{1} << 58});
+    return bce_with_logits(run.net.fc2(hidden), b.targets);
+  };
+  const auto evaluate = [] { return Metrics{{"val_loss", 1}}; };
+  std::string message;
+  try {
+    trainer.fit(run.data, loss, evaluate);
+  } catch (const OutOfMemoryError& error) {
+    message = error.what();
+  }
+  CAPTURE(message);
+  CHECK(message.starts_with("training, epoch 1, batch 1, step 1, after layer 'fc1': cpu: cannot allocate "));
+  CHECK(message.find(std::to_string(std::int64_t{1} << 60) + " bytes") != std::string::npos);
+  greedy = false;
+  CHECK(trainer.fit(run.data, loss, evaluate).epochs == run.options.epochs);
+}
+
 TEST_CASE("what does not fit a run is refused, with both sides named") {
   Scratch scratch;
   Run run(scratch.path + "/run", 2);

@@ -40,6 +40,10 @@ struct ConvTranspose2d {
   }
 
   Variable<T, D> operator()(const Variable<T, D>& x) const {
+    if constexpr (!std::same_as<P, T> &&
+                  requires(const Conv2dShape& s) { conv_transpose2d_impl<T, D>::weight_layout(s); })
+      weight.settle(conv_transpose2d_impl<T, D>::weight_layout(
+          conv_transpose2d_shape(x.shape(), weight.shape(), options)));
     const auto b = detail::rounded<T>(bias);
     return detail::observed(this,
                             conv_transpose2d(x, detail::rounded<T>(weight), b ? &*b : nullptr, options));

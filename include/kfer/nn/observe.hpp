@@ -38,9 +38,17 @@ bool all_finite(const Tensor<T, D>& x) {
 
 namespace detail {
 
-/// What a layer does with its result before it returns it: shows it to the observer, if there is one.
+/// The layer of this thread that finished last.
+inline const void*& last_layer() {
+  thread_local const void* layer = nullptr;
+  return layer;
+}
+
+/// What a layer does with its result before it returns it: notes that it is done, and shows the result to the
+/// observer, if there is one.
 template <FloatingElement T, class D>
 Variable<T, D> observed(const void* layer, Variable<T, D> y) {
+  last_layer() = layer;
   if (LayerObserver* observer = LayerObserver::current()) [[unlikely]]
     observer->saw(
         layer, [](const void* value) { return all_finite(*static_cast<const Tensor<T, D>*>(value)); },
@@ -49,6 +57,17 @@ Variable<T, D> observed(const void* layer, Variable<T, D> y) {
 }
 
 }  // namespace detail
+
+/// The path of the layer of `m` that finished last on this thread, if one did.
+template <Module M>
+std::optional<std::string> last_finished_layer(M& m) {
+  std::optional<std::string> name;
+  for_each_module(m, [&](const std::string& path, auto& module) {
+    if (static_cast<const void*>(&module) == detail::last_layer())
+      name = path;  // the innermost at this address wins
+  });
+  return name;
+}
 
 /// The path of the first layer of `m` whose result is not finite while `run()` executes (without recording
 /// gradients), if there is one. Layers change their state (running statistics, random streams) as in any

@@ -184,13 +184,28 @@ class Trainer {
                       state_.batch);
     while (state_.batch < batches) {
       decltype(auto) batch = source.next();
-      state_.loss_sum += step(loss, batch, capture);
+      state_.loss_sum += guarded_step(loss, batch, capture);
       ++state_.batch;
       progress.step([&] { return text("loss ", format_number(mean_loss())); });
       if (interrupt) return std::nullopt;
       if (options_.save_every > 0 && optimizer_.steps() % options_.save_every == 0) save();
     }
     return progress.seconds();
+  }
+
+  /// The same as `step`; where memory runs out, says how far the step came.
+  template <class Loss, class Batch, class Capture>
+  double guarded_step(Loss& loss, const Batch& batch, Capture& capture) {
+    detail::last_layer() = nullptr;
+    try {
+      return step(loss, batch, capture);
+    } catch (const OutOfMemoryError& error) {
+      optimizer_.zero_grad();
+      const auto layer = last_finished_layer(model_);
+      throw OutOfMemoryError(
+          text(where(), layer ? text(", after layer '", *layer, "'") : ", before the first layer was done",
+               ": ", error.what()));
+    }
   }
 
   /// One step of the optimiser; returns the loss.

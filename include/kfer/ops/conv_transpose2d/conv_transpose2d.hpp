@@ -44,7 +44,8 @@ inline Conv2dShape conv_transpose2d_shape(const Shape& x, const Shape& w, const 
 }
 
 /// forward(shape, x, w, bias or nullptr, relu) -> y; backward(shape, x, w, y or nullptr, dy, wants) -> {dx,
-/// dw, db}, where `shape` is conv_transpose2d_shape's and y is given if there was a ReLU.
+/// dw, db}, where `shape` is conv_transpose2d_shape's and y is given if there was a ReLU. A backend that
+/// keeps weights in a memory order of its own has weight_layout(shape).
 template <FloatingElement T, class D>
 struct conv_transpose2d_impl;
 
@@ -75,6 +76,8 @@ Variable<T, D> conv_transpose2d(const Variable<T, D>& x, const Variable<T, D>& w
     require<ShapeError>(bias->shape() == Shape{shape.in_channels},
                         "conv_transpose2d: expected bias of shape ", Shape{shape.in_channels}, ", got ",
                         bias->shape());
+  if constexpr (requires { conv_transpose2d_impl<T, D>::weight_layout(shape); })
+    weight.settle(conv_transpose2d_impl<T, D>::weight_layout(shape));
   Tensor<T, D> y = conv_transpose2d_impl<T, D>::forward(shape, x.value(), weight.value(),
                                                         bias ? &bias->value() : nullptr, options.relu);
   std::vector<Variable<T, D>> inputs{x, weight};

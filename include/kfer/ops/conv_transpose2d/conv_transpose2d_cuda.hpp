@@ -12,6 +12,9 @@ struct conv_transpose2d_impl<T, D> {
   using Tn = Tensor<T, D>;
   using Engine = detail::ConvEngine<T, D>;
 
+  /// As the ordinary convolution's.
+  static Layout weight_layout(const Conv2dShape&) { return Layout::channels_last(); }
+
   static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
     Tn y = Engine::backward_data(s, w, x);
     detail::bias_relu_dropout<T, D>(y, bias, relu, std::nullopt);
