@@ -6,7 +6,7 @@
 //
 // One element a thread, three launches for forward and backward together where one each would do. Moves,
 // besides x and y, a byte an element three times (written once, read twice): at bf16 that is 3 bytes on top
-// of 8. Here for comparison, and because it says plainly what the others compute.
+// of 10. Here for comparison, and because it says plainly what the others compute.
 #pragma once
 
 #include "../common/bf16.cuh"

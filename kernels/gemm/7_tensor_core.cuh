@@ -8,9 +8,8 @@
 //   three stages of 128 bytes' worth of k (64 bf16, 32 float), two of them in flight.
 // - Rows of 128 bytes, swizzled (fragment_layout.cuh): ldmatrix reads 8 of them without a bank conflict. A
 //   step of 16 k of a warp: 4 ldmatrix for A, 2 for B, 6 * 512 bytes for 16 mma, 64 KFLOP: 21 FLOP/byte of
-//   shared memory; at 128 bytes a clock that allows 2730 FLOP a clock and multiprocessor. mma.sync reaches
-//   about 60 % of Hopper's 4096; the rest needs wgmma (8_wgmma_tma), which reads operands from shared memory
-//   itself.
+//   shared memory; at 128 bytes a clock that allows 2730 FLOP a clock and multiprocessor, of Hopper's 4096. The
+//   rest needs wgmma (8_wgmma_tma), which reads operands from shared memory itself.
 // - ldmatrix.trans turns a matrix whose k is not contiguous as it loads; for float there is no such thing,
 // and
 //   lanes load words one by one (2 lanes a bank).
