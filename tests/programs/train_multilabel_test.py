@@ -129,6 +129,7 @@ class TrainMultilabel(unittest.TestCase):
         self.refused(says=["--data-path"])
         self.refused("--data-path", self.data, "--device", "cuda", says=["cuda"])
         self.refused("--data-path", self.data, "--device", "tpu", says=["tpu"])
+        self.refused("--data-path", self.data, "--amp", says=["--amp", "bfloat16"])
 
     def test_data_that_cannot_be(self):
         self.refused("--data-path", "/nonexistent", says=["/nonexistent/tfrecords/multi-label_train.tfrecords"])

@@ -12,6 +12,7 @@
 #include "kfer/optim/optim_cuda.hpp"
 #include "kfer/tensor/compare.hpp"
 #include "kfer/tensor/transfer.hpp"
+#include "kfer/train/captured_step.hpp"
 
 using namespace kfer;
 
@@ -146,4 +147,49 @@ TEST_CASE("ConvNet in bfloat16 with float parameters stays near float") {
   for (std::size_t i = 0; i < exact.losses.size(); ++i)
     CHECK(half.losses[i] == doctest::Approx(exact.losses[i]).epsilon(0.03));
   REQUIRE(half.weights.size() == exact.weights.size());
+}
+
+namespace {
+/// The losses of four steps on one batch; all but the first as replays of a captured graph, if asked for.
+template <class T, class Make>
+std::vector<double> four_losses(const Make& make, std::int64_t side, bool captured) {
+  auto model = make.template operator()<T, Simt>();
+  const auto x = cast<T>(to_device<Simt>(uniform({2, 3, side, side}, {.seed = 5})));
+  const auto targets = to_device<Simt>(uniform({2, 6}, {.seed = 6}));
+  Adam<float, Simt> optimizer(named_parameters(model), {.lr = 1e-3});
+  const auto compute = [&](const Tensor<T, Simt>& images, const Tensor<float, Simt>& labels) {
+    return bce_with_logits(cast<float>(model(Variable<T, Simt>(images))), labels);
+  };
+  std::vector<double> losses;
+  const auto eager = [&] {
+    optimizer.zero_grad();
+    const auto loss = compute(x, targets);
+    losses.push_back(loss.item());
+    backward(loss);
+    optimizer.step();
+  };
+  eager();
+  if (!captured) {
+    for (int i = 0; i < 3; ++i) eager();
+    return losses;
+  }
+  std::vector<RandomStream*> streams;
+  for_each_random(model, [&](const std::string&, RandomStream& random) { streams.push_back(&random); });
+  const std::tuple inputs(x, targets);
+  CapturedStep<decltype(model), Adam<float, Simt>, std::remove_const_t<decltype(inputs)>> step(
+      model, optimizer, streams, inputs, compute);
+  for (int i = 0; i < 3; ++i) {
+    step.run(inputs);
+    losses.push_back(step.loss());
+  }
+  return losses;
+}
+}  // namespace
+
+TEST_CASE_TEMPLATE("the models' steps are captured, and replay what eager steps compute", T, float,
+                   bfloat16) {
+  CHECK(four_losses<T>(ConvNetOf8{}, 8, true) == four_losses<T>(ConvNetOf8{}, 8, false));
+  CHECK(four_losses<T>(AutoencoderOf16{}, 16, true) == four_losses<T>(AutoencoderOf16{}, 16, false));
+  const SmallResNetOf resnet{models::ResNetConfig::keras()};
+  CHECK(four_losses<T>(resnet, 32, true) == four_losses<T>(resnet, 32, false));
 }
