@@ -41,7 +41,7 @@ def compile_alone(compiler, flags, header):
     with tempfile.TemporaryDirectory() as folder:
         depfile = Path(folder) / "deps"
         run = subprocess.run(
-            [compiler, *flags, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-MMD", "-MF", depfile, "-x", "c++", "-"],
+            [compiler, *flags, "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Werror", "-fsyntax-only", "-MMD", "-MF", depfile, "-x", "c++", "-"],
             input=f"#include <{header}>\n", text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if run.returncode != 0:
             return [], run.stdout

@@ -39,8 +39,9 @@ __global__ void __launch_bounds__(256)
 }
 
 /// *sum = scale^2 times the sum of the parts; *finite, if not null, whether that is a finite number: 1 or 0.
-static __global__ void finish_sum_of_squares_kernel(const double* __restrict__ parts, int count, double scale,
-                                                    double* __restrict__ sum, int* __restrict__ finite) {
+template <class = void>
+__global__ void finish_sum_of_squares_kernel(const double* __restrict__ parts, int count, double scale,
+                                             double* __restrict__ sum, int* __restrict__ finite) {
   double mine = 0;
   for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) mine += parts[i];
   mine = block_sum(mine) * scale * scale;

@@ -35,8 +35,8 @@ void sum_of_squares(const Span<T>* tensors, long long n, double scale, double* p
     if (first) blocks = std::min(grid_blocks(chunks, 1, 8, 1), most_square_parts);
     launch(sum_of_squares_kernel<T, Table>, dim3(blocks), dim3(256), 0, stream, table, parts, first);
   });
-  launch(finish_sum_of_squares_kernel, dim3(1), dim3(256), 0, stream, parts, static_cast<int>(blocks), scale,
-         sum, finite);
+  launch(finish_sum_of_squares_kernel<>, dim3(1), dim3(256), 0, stream, parts, static_cast<int>(blocks),
+         scale, sum, finite);
 }
 
 /// x *= factor, over n elements.

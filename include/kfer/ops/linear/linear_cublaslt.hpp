@@ -3,6 +3,8 @@
 // the library has no algorithm for, kernels/gemm computes.
 #pragma once
 
+#if defined(__CUDACC__)  // the whole file: for other compilers, the Cuda backend means Simt
+
 #include "kfer/device/cublaslt.hpp"
 #include "kfer/ops/linear/linear_cuda.hpp"
 
@@ -79,3 +81,5 @@ template <>
 struct LinearProducts<bfloat16, Cuda> : LinearByCublaslt<bfloat16> {};
 
 }  // namespace kfer::detail
+
+#endif

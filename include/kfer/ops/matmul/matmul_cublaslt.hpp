@@ -2,6 +2,8 @@
 // kernels/gemm computes.
 #pragma once
 
+#if defined(__CUDACC__)  // the whole file: for other compilers, the Cuda backend means Simt
+
 #include "kfer/device/cublaslt.hpp"
 #include "kfer/ops/matmul/matmul_cuda.hpp"
 
@@ -32,3 +34,5 @@ template <>
 struct MatmulProduct<bfloat16, Cuda> : MatmulByCublaslt<bfloat16> {};
 
 }  // namespace kfer::detail
+
+#endif
