@@ -35,18 +35,10 @@ class Part {
 };
 using PartLoader = data::Loader<Part>;
 
-/// x as elements of T; x itself if they are.
-template <class T, class D>
-Tensor<T, D> in_type(const Tensor<float, D>& x) {
-  if constexpr (std::is_same_v<T, float>)
-    return x;
-  else
-    return cast<T>(x);
-}
 template <class T, class D, class Source>
 Tensor<T, D> images_of(const data::Batch& batch, const Source& data) {
-  return in_type<T>(Tensor<float, D>({batch.size, 3, data.image_height(), data.image_width()},
-                                     std::span<const float>(batch.images)));
+  return cast<T>(Tensor<float, D>({batch.size, 3, data.image_height(), data.image_width()},
+                                  std::span<const float>(batch.images)));
 }
 template <class D>
 Tensor<float, D> labels_of(const data::Batch& batch) {
@@ -189,7 +181,7 @@ class Experiment {
       return bce_with_logits(cast<float>(model.logits(Variable<T, D>(images))), targets);
     };
     const StagedLoss loss{
-        [](const data::DeviceBatch<D>& batch) { return std::tuple(in_type<T>(batch.images), batch.images); },
+        [](const data::DeviceBatch<D>& batch) { return std::tuple(cast<T>(batch.images), batch.images); },
         reconstruction};
     data::Prefetcher<PartLoader, D> batches(fit_loader, {3, fit.image_height(), fit.image_width()});
     TrainerOptions o = training(options_.directory() + "/pretrain", options_.pretrain_epochs);
@@ -205,7 +197,7 @@ class Experiment {
         for (std::int64_t i = 0; i < held_out_loader->batches_per_epoch(); ++i) {
           const auto& batch = held_out_loader->next();
           const auto images = images_of<float, D>(batch, fit);
-          sum += reconstruction(in_type<T>(images), images).item() * static_cast<double>(batch.size);
+          sum += reconstruction(cast<T>(images), images).item() * static_cast<double>(batch.size);
         }
         metrics.emplace_back("val_loss", sum / static_cast<double>(held_out.size()));
         ++epoch;
@@ -256,12 +248,11 @@ class Experiment {
     data::Prefetcher<PartLoader, D> batches(loader, {3, used_.image_height(), used_.image_width()});
     result.training = trainer.fit(
         batches,
-        StagedLoss{[](const data::DeviceBatch<D>& batch) {
-                     return std::tuple(in_type<T>(batch.images), batch.labels);
-                   },
-                   [&](const Tensor<T, D>& images, const Tensor<float, D>& labels) {
-                     return bce_with_logits(cast<float>(model(Variable<T, D>(images))), labels);
-                   }},
+        StagedLoss{
+            [](const data::DeviceBatch<D>& batch) { return std::tuple(cast<T>(batch.images), batch.labels); },
+            [&](const Tensor<T, D>& images, const Tensor<float, D>& labels) {
+              return bce_with_logits(cast<float>(model(Variable<T, D>(images))), labels);
+            }},
         [&] {
           const auto e = evaluate<T, D>(model, valid_, valid_loader, evaluations++);
           const metrics::Predictions predictions(e.probabilities, e.labels, valid_.classes());

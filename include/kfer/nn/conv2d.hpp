@@ -53,7 +53,7 @@ struct Conv2d {
     if constexpr (!std::same_as<P, T>)
       weight.settle(conv2d_impl<T, D>::weight_layout(Conv2dShape::of(x.shape(), weight.shape(), all)));
     const auto b = detail::rounded<T>(bias);
-    return detail::observed(this, conv2d(x, detail::rounded<T>(weight), b ? &*b : nullptr, all));
+    return detail::observed(this, conv2d(x, cast<T>(weight), b ? &*b : nullptr, all));
   }
 
   template <class Visitor>

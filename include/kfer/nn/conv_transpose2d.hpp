@@ -45,8 +45,7 @@ struct ConvTranspose2d {
       weight.settle(conv_transpose2d_impl<T, D>::weight_layout(
           conv_transpose2d_shape(x.shape(), weight.shape(), options)));
     const auto b = detail::rounded<T>(bias);
-    return detail::observed(this,
-                            conv_transpose2d(x, detail::rounded<T>(weight), b ? &*b : nullptr, options));
+    return detail::observed(this, conv_transpose2d(x, cast<T>(weight), b ? &*b : nullptr, options));
   }
 
   template <class Visitor>

@@ -34,8 +34,8 @@ struct Linear {
   /// The same followed by dropout, fused; pass a Dropout layer's `mask()`. Needs `relu`.
   Variable<T, D> operator()(const Variable<T, D>& x, const std::optional<DropoutMask>& dropout) const {
     const auto b = detail::rounded<T>(bias);
-    return detail::observed(this, linear(x, detail::rounded<T>(weight), b ? &*b : nullptr,
-                                         LinearOptions{.relu = relu, .dropout = dropout}));
+    return detail::observed(
+        this, linear(x, cast<T>(weight), b ? &*b : nullptr, LinearOptions{.relu = relu, .dropout = dropout}));
   }
 
   template <class Visitor>

@@ -1,4 +1,4 @@
-// Parameters in the type of the activations that they meet: float parameters for activations in bfloat16.
+// Biases in the type of the activations that they meet: float parameters for activations in bfloat16.
 #pragma once
 
 #include <optional>
@@ -7,11 +7,7 @@
 
 namespace kfer::detail {
 
-/// The parameter as T, differentiably; itself if it is of that type.
-template <FloatingElement T, FloatingElement P, class D>
-Variable<T, D> rounded(const Variable<P, D>& parameter) {
-  return cast<T>(parameter);
-}
+/// A parameter that a layer may lack, as T: see cast.
 template <FloatingElement T, FloatingElement P, class D>
 std::optional<Variable<T, D>> rounded(const std::optional<Variable<P, D>>& parameter) {
   if (!parameter) return std::nullopt;
