@@ -2,6 +2,7 @@
 // escaped, so that no label, file name or argument can become a tag.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
