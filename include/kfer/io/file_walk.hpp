@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -25,11 +26,11 @@ class FileWalk {
  public:
   /// Throws IoError if `folder` cannot be listed.
   explicit FileWalk(const std::string& folder, FileWalkOptions options = {}) : options_(options) {
-    enter(folder);
+    if (const int code = enter(folder)) detail::throw_io_error("list", folder, code);
   }
 
-  /// The path of the next file: `folder`, a slash, a name. Nothing after the last. Throws IoError for a
-  /// folder that cannot be listed; the walk then goes on behind it.
+  /// The path of the next file: `folder`, a slash, a name. Nothing after the last. A folder within that
+  /// cannot be listed comes as a path itself: to open it tells why.
   std::optional<std::string> next() {
     while (!levels_.empty()) {
       auto& level = levels_.back();
@@ -40,8 +41,7 @@ class FileWalk {
       auto [name, is_folder] = std::move(level.names.back());
       level.names.pop_back();
       std::string path = level.prefix + name;
-      if (!is_folder) return path;
-      enter(path);
+      if (!is_folder || enter(path) != 0) return path;
     }
     return std::nullopt;
   }
@@ -53,7 +53,8 @@ class FileWalk {
         names;  ///< and whether it is a folder; the next one is the last
   };
 
-  void enter(const std::string& folder) {
+  /// Begins with `folder`; the system's error code, or 0.
+  int enter(const std::string& folder) {
     namespace fs = std::filesystem;
     Level level{folder.ends_with('/') ? folder : folder + '/', {}};
     std::error_code error;
@@ -63,9 +64,10 @@ class FileWalk {
       if (is_folder ? options_.recursive : entry->is_regular_file(ignored))
         level.names.emplace_back(entry->path().filename().native(), is_folder);
     }
-    if (error) detail::throw_io_error("list", folder, error.value());
+    if (error) return error.value();
     std::ranges::sort(level.names, std::greater<>());
     levels_.push_back(std::move(level));
+    return 0;
   }
 
   FileWalkOptions options_;
