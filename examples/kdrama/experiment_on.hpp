@@ -7,6 +7,7 @@
 
 #include "kdrama/pretrain_on.hpp"
 #include "kfer/data/class_weights.hpp"
+#include "kfer/data/leakage.hpp"
 #include "kfer/metrics/metrics.hpp"
 
 namespace kdrama {
@@ -158,10 +159,17 @@ class Experiment {
     result.scores = scores_of({result.probabilities, result.labels, test_.classes()}, options_.multi_label());
     result.baseline = baseline_scores(train_, test_);
     result.samples = samples(result);
+    result.leakage = data::leakage(clips(train_), clips(test_)).percent();
     result.train_images = used_.size();
     result.valid_images = valid_.size();
     result.test_images = test_.size();
     return result;
+  }
+
+  static std::vector<std::string_view> clips(const Dataset& dataset) {
+    std::vector<std::string_view> out;
+    for (std::int64_t i = 0; i < dataset.size(); ++i) out.push_back(dataset.clip_id(i));
+    return out;
   }
 
   /// The first test images that were understood and the first that were not, as many of each.
@@ -203,6 +211,7 @@ class Experiment {
   template <class Model>
   bool train(Model& model, Result& result) {
     data::LoaderOptions l = loading(options_.data, options_.batch_size, options_.seed, true);
+    l.transform = data::augmentation(options_.data.augment);
     Loader loader(used_, l);
     const Part valid(valid_, 0, valid_.size());
     Loader valid_loader(valid, loading(options_.data, options_.batch_size, options_.seed, false));
