@@ -6,10 +6,8 @@ usage: predict_images_test.py BUILD-DIRECTORY
 
 import csv
 import io
-import json
 import os
 import pathlib
-import struct
 import subprocess
 import sys
 import tempfile
@@ -27,19 +25,6 @@ sys.path.insert(0, str(ROOT / "tools"))
 import kdrama_torch  # noqa: E402
 
 PROGRAM = os.path.join(sys.argv[1], "examples", "predict_images")
-
-
-def save_safetensors(path, state):
-    """Tensors alone, no metadata: as the safetensors package writes a state dictionary."""
-    header, data = {}, b""
-    for name, tensor in state.items():
-        if tensor.dtype.is_floating_point:
-            content = tensor.to(torch.float32).contiguous().numpy().tobytes()
-            header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(content)]}
-            data += content
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
 def pictures(folder):
@@ -101,7 +86,7 @@ def main():
                 model.float()
             expected = (exact.sigmoid() if "multi-label" in flags else exact.softmax(1)).numpy()
             weights = folder / f"{name}.safetensors"
-            save_safetensors(weights, model.state_dict())
+            kdrama_torch.save_weights(model, weights)
             result = subprocess.run([PROGRAM, "--weights", weights, "--format", "csv", *flags, *paths],
                                     capture_output=True, text=True, check=False)
             assert result.returncode == 0, result.stderr
