@@ -24,7 +24,7 @@ inline Html comparison_section(const std::vector<ReportComparison>& comparisons)
   Html out;
   for (const auto& comparison : comparisons)
     if (!comparison.rows.empty()) out.add(comparison_table(comparison));
-  return out;
+  return out.empty() ? out : Html("<div class=\"tables\">"_html, out, "</div>"_html);
 }
 
 /// A value of args.json, as one would write it.
