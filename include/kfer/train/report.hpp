@@ -67,7 +67,7 @@ inline std::string report_html(const RunReport& run) {
     evaluation = evaluate(run);
     figures = headline(*evaluation);
   }
-  require<ShapeError>(run.best_epoch >= 0, "report: best epoch ", run.best_epoch);
+  require(run.best_epoch >= 0, "report: the best epoch is ", run.best_epoch);
   if (run.history.size() > 0)
     figures.push_back({"epochs", text(run.history.size()),
                        best_epoch(run) > 0 ? text("best: epoch ", best_epoch(run)) : ""});

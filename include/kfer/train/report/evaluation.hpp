@@ -147,12 +147,12 @@ inline Html confusion_section(const Evaluation& e) {
            heat_map(map));
   std::stable_sort(wrong.begin(), wrong.end(), [](auto a, auto b) { return a.count > b.count; });
   if (wrong.empty()) return out;
-  Html table("<table>"_html, table_head({"true", "predicted", "images", "of the class"}), "<tbody>"_html);
+  Html table("<table class=\"confused\">"_html, table_head({"true", "predicted", "images", "of the class"}),
+             "<tbody>"_html);
   for (std::size_t i = 0; i < std::min<std::size_t>(wrong.size(), 8); ++i) {
     const auto [truth, predicted, count] = wrong[i];
-    table.add("<tr><th scope=\"row\">"_html, e.names[static_cast<std::size_t>(truth)],
-              "</th><td class=\"text\">"_html, e.names[static_cast<std::size_t>(predicted)], "</td><td>"_html,
-              count, "</td><td>"_html,
+    table.add("<tr><th scope=\"row\">"_html, e.names[static_cast<std::size_t>(truth)], "</th><td>"_html,
+              e.names[static_cast<std::size_t>(predicted)], "</td><td>"_html, count, "</td><td>"_html,
               percent(static_cast<double>(count) / static_cast<double>(matrix.support(truth)), 1),
               "</td></tr>"_html);
   }

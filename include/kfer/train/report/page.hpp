@@ -58,7 +58,7 @@ thead th{font-weight:600;color:var(--soft);vertical-align:bottom;border-bottom:2
 th:first-child{text-align:left;padding-left:0}
 tbody th{font-weight:500;text-align:left;max-width:17em;white-space:normal;overflow-wrap:break-word}
 tbody tr:hover>*{background:var(--mark)}
-td.text{text-align:left}
+table.confused :is(th,td):nth-child(2){text-align:left}
 td.best{font-weight:700}
 td.best::after{content:"\2009\25c2";color:var(--s0)}
 td.bar{min-width:110px}
