@@ -108,6 +108,7 @@ class Trainer {
       finish_epoch(evaluate, *seconds, capture.active());
       if (interrupt && more()) return interrupted();
     }
+    if (events_) std::exchange(events_, nullptr)->close();
     if (!state_.best.empty()) load_state_dict(model_, state_.best);
     set_training(model_, false);
     return result();
@@ -149,7 +150,6 @@ class Trainer {
       state_.history.save(directory_->results());
     }
     io::atomic_write(directory_->arguments(), to_string(options_.arguments) + "\n");
-    events_ = std::make_unique<io::EventWriter>(directory_->path());
   }
 
   void check_same_run(const TrainingState<T, D>& saved, std::int64_t batches) const {
@@ -301,9 +301,11 @@ class Trainer {
       metadata.emplace_back("epoch", text(state_.epoch));
       if (best) save_weights(model_, directory_->best(), metadata);
       save_weights(model_, directory_->last(), metadata);
+      // Before the state: a kill in between repeats these events in the next session, and loses none.
+      if (!events_) events_ = std::make_unique<io::EventWriter>(directory_->path());
+      for (const auto& [name, value] : row) events_->add_scalar(name, state_.epoch, value);
       save();
       state_.history.save(directory_->results());
-      for (const auto& [name, value] : row) events_->add_scalar(name, state_.epoch, value);
     }
     if (options_.log) {
       std::string line = text("epoch ", state_.epoch, '/', options_.epochs, "  ", format_duration(seconds));
@@ -325,6 +327,7 @@ class Trainer {
 
   TrainResult interrupted() {
     save();
+    if (events_) std::exchange(events_, nullptr)->close();
     if (options_.log) {
       std::fprintf(options_.log, "interrupted before batch %lld of epoch %lld\n",
                    static_cast<long long>(state_.batch + 1), static_cast<long long>(state_.epoch + 1));
@@ -362,7 +365,7 @@ class Trainer {
   std::vector<RandomStream*> streams_;
   bool told_why_not_ = false;
   std::optional<RunDirectory> directory_;
-  std::unique_ptr<io::EventWriter> events_;
+  std::unique_ptr<io::EventWriter> events_;  ///< a file of this session, made at its first epoch's end
 };
 
 }  // namespace kfer
