@@ -62,10 +62,10 @@ std::vector<std::byte> tf_autoencoder_data() {
   models::Autoencoder<float> model(random);
   test::fill_by_formula(model);
   std::vector<std::byte> out;
-  out.push_back(std::byte{2});  // the string: its length, the CRC of that, its bytes
-  const std::uint32_t length = 2;
+  out.push_back(std::byte{5});  // the string: its length, the CRC of that, its bytes
+  const std::uint32_t length = 5;
   io::append_le(out, io::masked_crc32c(std::as_bytes(std::span(&length, 1))));
-  io::append(out, io::as_bytes(std::string_view("\x0a\x00", 2)));
+  io::append(out, io::as_bytes("graph"));
   const auto dict = state_dict(model);
   for (std::size_t layer = 0; layer < 7; ++layer) {  // names are sorted: a bias, its slot, a kernel
     const auto bias = dict[2 * layer + 1].second.to_vector(), kernel = keras_kernel(dict[2 * layer].second);

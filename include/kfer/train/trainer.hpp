@@ -45,6 +45,7 @@ struct TrainerOptions {
   bool resume = false;          ///< continue the run in `directory`
   bool overwrite = false;       ///< begin anew although `directory` holds a run
   bool capture = true;  ///< replay steps as captured graphs where device and loss (a StagedLoss) allow it
+  io::Metadata metadata = {};               ///< of the weights files, next to the model's name and the epoch
   io::Json arguments = io::Json::object();  ///< saved as args.json; a resumed run must have the same ...
   /// ... except for these.
   std::vector<std::string> may_change = {"epochs",  "patience", "resume",     "overwrite", "save-every",
@@ -296,7 +297,8 @@ class Trainer {
     state_.loss_sum = 0;
     if (directory_) {
       check_finite();
-      const io::Metadata metadata{{"epoch", text(state_.epoch)}};
+      io::Metadata metadata = options_.metadata;
+      metadata.emplace_back("epoch", text(state_.epoch));
       if (best) save_weights(model_, directory_->best(), metadata);
       save_weights(model_, directory_->last(), metadata);
       save();
