@@ -1,4 +1,5 @@
-// Weights that tests and the scripts of tests/data/models make alike, so that no file need hold them.
+// What the tests of models share with the scripts of tests/data/models: weights by formula, so that no file
+// need hold them, and Keras' layers in kfer's names.
 #pragma once
 
 #include <cmath>
@@ -8,6 +9,23 @@
 #include "kfer/kfer.hpp"
 
 namespace kfer::test {
+
+/// kfer's name of the index-th Keras layer with weights.
+inline std::string layer_name(const std::string& model, std::size_t index, const std::string& keras) {
+  if (model == "resnet50") {
+    if (keras == "conv1_conv") return "backbone.conv1";
+    if (keras == "conv1_bn") return "backbone.bn1";
+    if (!keras.starts_with("conv")) return index == 106 ? "fc1" : "fc2";
+    const int stage = keras[4] - '0', block = keras[11] - '0', number = keras[13] - '0';
+    const bool norm = keras.ends_with("_bn");
+    return text("backbone.layer", stage - 1, '.', block - 1, '.',
+                number == 0 ? text("downsample.", int{norm}) : text(norm ? "bn" : "conv", number));
+  }
+  if (model == "conv_net") return index == 3 ? "fc" : text("conv", index + 1);
+  const std::string part = index < 3 ? text("encoder.conv", index + 1) : text("decoder.conv", index - 2);
+  if (model == "autoencoder") return part;
+  return index < 7 ? "autoencoder." + part : text("fc", index - 6);
+}
 
 /// Weights by formula: tensor number t of the state dictionary is stream t of seed 46.
 template <class Model>

@@ -4,7 +4,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <set>
 
 #include "kfer/io/csv.hpp"
 #include "kfer/io/npz.hpp"
@@ -91,7 +90,7 @@ TEST_CASE("an autoencoder that TensorFlow saved reconstructs as TensorFlow does"
   CHECK(tensors[15].note == "the optimiser's");
   CHECK(tensors[16].note == "strings");
   CHECK(tensors[6].name == "decoder.conv1.weight");
-  CHECK(tensors[6].note == "HWOI -> IOHW");
+  CHECK(tensors[6].note == "HWOI -> [in, out, H, W]");
   CHECK(tensors[6].source == "layer_with_weights-3/kernel/.ATTRIBUTES/VARIABLE_VALUE");
 
   RandomStream random{.seed = 1, .stream = 0};
@@ -150,65 +149,70 @@ TEST_CASE("resnet18 trains: its gradients are those of finite differences") {
   }
 }
 
-TEST_CASE("Keras' order of weights is that of the real models' layers, and leaves no parameter out") {
+TEST_CASE("lists of arrays are taken in the order of the real Keras models' layers") {
   const auto table = io::CsvTable::open(data + "parameter_counts.csv");
-  for (const std::string model :
-       {"autoencoder", "autoencoder_classifier", "conv_net", "resnet50_classifier"}) {
+  for (const std::string model : {"autoencoder", "autoencoder_classifier", "conv_net", "resnet50"}) {
     CAPTURE(model);
-    const std::string listed = model == "resnet50_classifier" ? "resnet50" : model;
-    const auto order = models::keras_order(model);
-    models::with_model({.name = model, .classes = 24, .kernel = 5, .image_size = 64, .form = "keras"},
-                       [&](auto& made) {
-                         std::map<std::string, Shape> shapes;
-                         for (const auto& [name, tensor] : state_dict(made))
-                           shapes.emplace(name, tensor.shape());
-                         CHECK(shapes.size() == order.size());
-                         // Walk the layers of the file, in Keras' order, and ours: as many parameters each.
-                         std::size_t at = 0;
-                         for (std::size_t row = 0; row < table.size(); ++row) {
-                           if (table.cell(row, 0) != listed || table.cell(row, 2).empty()) continue;
-                           if (table.as_int(row, 1) != (model == "autoencoder" ? 0 : 24)) continue;
-                           const std::string keras(table.cell(row, 2));
-                           CAPTURE(keras);
-                           const std::size_t arrays = table.cell(row, 3) == "BatchNormalization" ? 4 : 2;
-                           REQUIRE(at + arrays <= order.size());
-                           std::int64_t values = 0;
-                           for (std::size_t i = at; i < at + arrays; ++i) {
-                             REQUIRE(shapes.contains(order[i]));
-                             values += shapes.at(order[i]).numel();
-                             if (keras.ends_with("_0_conv"))
-                               CHECK(order[i].find("downsample.0.") != std::string::npos);
-                             if (keras.ends_with("_0_bn"))
-                               CHECK(order[i].find("downsample.1.") != std::string::npos);
-                           }
-                           CHECK(values == table.as_int(row, 4));
-                           at += arrays;
-                         }
-                         CHECK(at == order.size());
-                       });
+    const std::string name = model == "resnet50" ? "resnet50_classifier" : model;
+    models::with_model(
+        {.name = name, .classes = 24, .kernel = 5, .image_size = 64, .form = "keras"}, [&](auto& made) {
+          std::map<std::string, Shape> shapes;
+          for (const auto& [path, tensor] : state_dict(made)) shapes.emplace(path, tensor.shape());
+          // An array of each weight, as get_weights() would list them: all values are the array's number.
+          std::vector<std::pair<std::string, std::vector<float>>> values;
+          std::vector<io::NamedTensor> arrays;
+          std::size_t layers = 0;
+          for (std::size_t row = 0; row < table.size(); ++row) {
+            if (table.cell(row, 0) != model || table.cell(row, 2).empty()) continue;
+            if (table.as_int(row, 1) != (model == "autoencoder" ? 0 : 24)) continue;
+            const auto layer = test::layer_name(model, layers++, std::string(table.cell(row, 2)));
+            const bool norm = table.cell(row, 3) == "BatchNormalization";
+            for (const char* kind : {"weight", "bias", "running_mean", "running_var"}) {
+              if (!norm && kind[0] == 'r') continue;
+              const auto path = text(layer, '.', kind);
+              REQUIRE(shapes.contains(path));
+              const Shape s = shapes.at(path);
+              const Shape keras = s.rank() == 4   ? Shape{s[2], s[3], s[1], s[0]}
+                                  : s.rank() == 2 ? Shape{s[1], s[0]}
+                                                  : s;
+              values.emplace_back(path, std::vector<float>(static_cast<std::size_t>(s.numel()),
+                                                           static_cast<float>(values.size())));
+              arrays.emplace_back(text("arr_", arrays.size()),
+                                  io::tensor_view(std::span<const float>(values.back().second), keras));
+            }
+          }
+          REQUIRE(values.size() == shapes.size());
+          for (const auto& tensor : models::import_keras_list(arrays, "", "x.npz")) {
+            CAPTURE(tensor.name);
+            REQUIRE(shapes.contains(tensor.name));
+            CHECK(tensor.shape == shapes.at(tensor.name));
+            const auto number = static_cast<std::size_t>(tensor.values.at(0));
+            CHECK(values.at(number).first == tensor.name);
+            CHECK(tensor.source == text("arr_", number));
+            shapes.erase(tensor.name);
+          }
+          CHECK(shapes.empty());
+        });
   }
 }
 
-TEST_CASE("behind Flatten, Keras' channels-last inputs find their places") {
-  // A dense layer of 2x2 maps of 3 channels to 2 outputs: the value tells its place, h w c o.
-  std::vector<float> values(24);
-  for (int i = 0; i < 24; ++i) values[static_cast<std::size_t>(i)] = static_cast<float>(i);
-  const auto out = models::from_keras("fc1.weight", "dense", io::tensor_view<float>(values, {12, 2}), 3);
-  CHECK(out.shape == Shape{2, 12});
-  for (int o = 0; o < 2; ++o)
-    for (int c = 0; c < 3; ++c)
-      for (int p = 0; p < 4; ++p)
-        CHECK(out.values[static_cast<std::size_t>(o * 12 + c * 4 + p)] ==
-              static_cast<float>((p * 3 + c) * 2 + o));
-  CHECK_THROWS_AS(models::from_keras("fc", "dense", io::tensor_view<float>(values, {8, 3}), 3), FormatError);
-  CHECK_THROWS_AS(models::from_keras("fc", "dense", io::tensor_view<float>(values, {2, 3, 4})), FormatError);
-  const std::vector<std::int64_t> integers(2);
-  CHECK_THROWS_AS(models::from_keras("fc", "dense", io::tensor_view<std::int64_t>(integers, {2})),
-                  FormatError);
-  CHECK_THROWS_AS(models::import_keras_order({}, "", "x.npz"), FormatError);
-  CHECK_THROWS_AS(
-      models::import_keras_order({{"a", io::tensor_view<float>(values, {24})}}, "conv_net", "x.npz"),
-      FormatError);
+TEST_CASE("a list of arrays that is no Keras model's is refused, naming the array") {
+  const std::vector<float> values(24);
+  const auto view = [&](const Shape& shape) {
+    return io::tensor_view(std::span<const float>(values).first(static_cast<std::size_t>(shape.numel())),
+                           shape);
+  };
+  const std::vector<std::vector<io::NamedTensor>> lists = {
+      {},
+      {{"k", view({3, 4})}},                                   // no bias
+      {{"k", view({3, 4})}, {"other", view({4, 2})}},          // another kernel where the bias should be
+      {{"g", view({4})}, {"b", view({4})}, {"m", view({4})}},  // no variance
+      {{"k", view({3, 4})}, {"b", view({4})}},                 // one dense layer: no model of kfer
+      {{"k", view({2, 2, 2})}, {"b", view({2})}},              // no such kernel
+  };
+  for (const auto& list : lists) CHECK_THROWS_AS(models::import_keras_list(list, "", "x.npz"), FormatError);
+  CHECK_THROWS_AS(models::import_keras_list(lists[4], "conv_net", "x.npz"), FormatError);
+  CHECK_THROWS_AS(models::import_keras_list(lists[4], "vgg16", "x.npz"), ValueError);
 }
 
 TEST_CASE("models are told from their weights") {

@@ -30,23 +30,6 @@ std::map<std::string, ParameterCount> layer_counts(Model& model) {
   return counts;
 }
 
-/// kfer's name of the index-th Keras layer with weights.
-std::string layer_name(const std::string& model, std::size_t index, const std::string& keras) {
-  if (model == "resnet50") {
-    if (keras == "conv1_conv") return "backbone.conv1";
-    if (keras == "conv1_bn") return "backbone.bn1";
-    if (!keras.starts_with("conv")) return index == 106 ? "fc1" : "fc2";
-    const int stage = keras[4] - '0', block = keras[11] - '0', number = keras[13] - '0';
-    const bool norm = keras.ends_with("_bn");
-    return text("backbone.layer", stage - 1, '.', block - 1, '.',
-                number == 0 ? text("downsample.", int{norm}) : text(norm ? "bn" : "conv", number));
-  }
-  if (model == "conv_net") return index == 3 ? "fc" : text("conv", index + 1);
-  const std::string part = index < 3 ? text("encoder.conv", index + 1) : text("decoder.conv", index - 2);
-  if (model == "autoencoder") return part;
-  return index < 7 ? "autoencoder." + part : text("fc", index - 6);
-}
-
 template <class Model>
 void check_counts(const std::string& name, std::int64_t classes, Model model) {
   CAPTURE(name);
@@ -62,7 +45,7 @@ void check_counts(const std::string& name, std::int64_t classes, Model model) {
       CHECK(count_parameters(model) == expected);
       continue;
     }
-    const std::string layer = layer_name(name, layers++, keras);
+    const std::string layer = test::layer_name(name, layers++, keras);
     CAPTURE(layer);
     REQUIRE(ours.contains(layer));
     CHECK(ours.at(layer) == expected);
