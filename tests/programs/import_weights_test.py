@@ -103,7 +103,8 @@ class ImportWeights(unittest.TestCase):
         self.assertIn("min -1, max 214.8, mean 106.9", report)
         self.assertIn("48003 parameters in 14 tensors", report)
         metadata, written = read(self.output)
-        self.assertEqual(metadata, {"model": "autoencoder", "source": "weights.pt", "source_format": "safetensors"})
+        self.assertEqual({key: metadata.get(key) for key in ("model", "form", "source", "source_format")},
+                         {"model": "autoencoder", "form": None, "source": "weights.pt", "source_format": "safetensors"})
         self.assertEqual(set(written), set(tensors))
         for name, (shape, values) in tensors.items():
             self.assertEqual(written[name], (shape, struct.pack(f"<{len(values)}f", *values)))
