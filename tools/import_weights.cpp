@@ -120,7 +120,7 @@ std::vector<ImportedTensor> import(const Source& source, const std::string& path
   if (source.checkpoint) return models::import_tf(*source.checkpoint, model);
   // Names that are no model's: arrays of get_weights(), which numpy.savez(*arrays) calls arr_0, arr_1, ...
   if (source.format == "npz" && !models::identify_tensors(source.tensors))
-    return models::import_keras_order(source.tensors, model, where);
+    return models::import_keras_list(source.tensors, model, path);
   return models::import_state_dict(source.tensors, where);
 }
 
