@@ -23,7 +23,8 @@ except ImportError as error:
     print(f"skipped: {error.name} is not installed")
     sys.exit(77)
 
-PROGRAM = os.path.join(sys.argv.pop(1), "tools", "export_onnx")
+BUILD = sys.argv.pop(1)
+PROGRAM, TESTS_OF_NN = (os.path.join(BUILD, *path) for path in (("tools", "export_onnx"), ("tests", "kfer_test_nn")))
 ENVIRONMENT = dict(os.environ, OMP_NUM_THREADS="2", OMP_WAIT_POLICY="passive")
 BATCHES = (1, 3, 7)
 TOLERANCE = 1e-4
@@ -81,25 +82,44 @@ class Onnx(unittest.TestCase):
         export_onnx(self.weights, "-o", self.model, "--sample", self.sample, "--sample-batch", max(BATCHES), *more)
 
     def check(self, output, shape):
-        """The model is valid, its shapes are inferred, and its answers are kfer's."""
-        onnx.checker.check_model(self.model, full_check=True)
-        model = onnx.shape_inference.infer_shapes(onnx.load(self.model), check_type=True, strict_mode=True)
-        dimensions = model.graph.output[0].type.tensor_type.shape.dim
-        self.assertEqual([d.dim_param or d.dim_value for d in dimensions], ["N", *shape])
-        self.assertEqual(model.graph.input[0].type.tensor_type.shape.dim[0].dim_param, "N")
-        with numpy.load(self.sample) as sample:
-            images, expected = sample["image"], sample[output]
-        self.assertEqual(expected.shape, (max(BATCHES), *shape))
+        """The model of a network of images is valid, its shapes are inferred, and its answers are kfer's."""
+        return self.check_files(self.model, self.sample, "image", output, shape)
+
+    def check_files(self, model_path, sample_path, input, output, shape=None):
+        onnx.checker.check_model(model_path, full_check=True)
+        written = onnx.load(model_path)
+        with open(model_path, "rb") as file:
+            self.assertEqual(file.read(), written.SerializeToString(deterministic=True))
+        model = onnx.shape_inference.infer_shapes(written, check_type=True, strict_mode=True)
+        with numpy.load(sample_path) as sample:
+            images, expected = sample[input], sample[output]
+        for port, array in ((model.graph.input[0], images), (model.graph.output[0], expected)):
+            dimensions = [d.dim_param or d.dim_value for d in port.type.tensor_type.shape.dim]
+            self.assertEqual(dimensions, ["N", *array.shape[1:]])
+        self.assertEqual(len(images), max(BATCHES))
+        self.assertIn(shape, (None, list(expected.shape[1:])))
         self.assertTrue(numpy.isfinite(expected).all())
         self.assertGreater(expected.std(0).max(), 1e-3, "all images get the same answer")
-        runtime = session(self.model)
+        runtime = session(model_path)
         worst = 0
         for n in BATCHES:
-            (got,) = runtime.run([output], {"image": images[:n]})
+            (got,) = runtime.run([output], {input: images[:n]})
             numpy.testing.assert_allclose(got, expected[:n], rtol=TOLERANCE, atol=TOLERANCE)
             worst = max(worst, numpy.max(numpy.abs(got - expected[:n]) / (1 + numpy.abs(expected[:n]))))
-        print(f"{self.id().split('.')[-1]}: {len(model.graph.node)} nodes, largest difference {worst:.1e}", flush=True)
+        print(f"{self.id().split('.')[-1]} {written.graph.name}: {len(model.graph.node)} nodes, largest difference {worst:.1e}", flush=True)
         return model, images, expected
+
+    def test_small_networks_of_all_operations(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([TESTS_OF_NN, "--test-case=small networks of all operations*"], capture_output=True,
+                                  text=True, env=dict(ENVIRONMENT, KFER_ONNX_NETWORKS=folder), timeout=300)
+            self.assertEqual(done.returncode, 0, done.stdout)
+            names = sorted(name[:-len(".onnx")] for name in os.listdir(folder) if name.endswith(".onnx"))
+            self.assertEqual(names, ["elementwise", "layers", "shapes", "shared"])
+            for name in names:
+                with self.subTest(name):
+                    path = os.path.join(folder, name)
+                    self.check_files(path + ".onnx", path + ".npz", "input", "output")
 
     def test_autoencoder(self):
         self.export({"model": "autoencoder"}, ["--model", "autoencoder"])

@@ -59,8 +59,8 @@ struct Model {
   std::int64_t ir_version = 8;
   std::int64_t opset =
       17;  ///< of the operators; both are those of ONNX 1.12, which current runtimes all read
-  std::string producer_name, producer_version;
-  Graph graph;
+  std::string producer_name = "", producer_version = "";
+  Graph graph = {};
   std::vector<std::pair<std::string, std::string>> metadata = {};  ///< free text that travels with the model
 };
 
@@ -143,11 +143,11 @@ inline ProtoWriter port(const Port& p) {
 }  // namespace detail
 
 /// Hands the serialised model to `sink(Bytes)`, piece by piece; the weights are not copied. Throws ShapeError
-/// for a tensor whose values do not fit its shape, ValueError for a model of more than max_bytes, both before
-/// the sink is called.
+/// for a tensor whose values do not fit its shape, ValueError for a model of more than `limit` bytes, both
+/// before the sink is called.
 template <class Sink>
 requires std::invocable<Sink&, Bytes>
-void serialize(const Model& model, Sink&& sink) {
+void serialize(const Model& model, Sink&& sink, std::uint64_t limit = max_bytes) {
   const Graph& graph = model.graph;
   ProtoWriter before, after;  // of the graph's fields: those before the tensors, and those behind them
   for (const auto& node : graph.nodes) before.message(1, detail::node(node));
@@ -182,8 +182,8 @@ void serialize(const Model& model, Sink&& sink) {
     end.message(14, entry);
   }
   const auto total = begin.view().size() + graph_bytes + end.view().size();
-  require(total <= max_bytes, "onnx: a model of ", total, " bytes: a protocol buffer holds at most ",
-          max_bytes);
+  require(total <= limit, "onnx: the model takes ", total, " bytes, more than the ", limit,
+          " that a file may hold");
 
   sink(begin.view());
   sink(before.view());

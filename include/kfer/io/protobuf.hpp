@@ -1,5 +1,5 @@
 // The protocol buffer wire format (https://protobuf.dev/programming-guides/encoding), as much as
-// tf.train.Example, TensorBoard events and ONNX models need: reading field by field with every length checked,
+// tf.train.Example, TensorBoard events and ONNX models need: reading field by field with every length
 // checked, and writing.
 #pragma once
 

@@ -84,13 +84,9 @@ class OnnxTranslator {
     require<ShapeError>(y.shape().rank() >= 1 && y.shape()[0] == batch, "onnx: ", batch,
                         " inputs gave a result of shape ", y.shape(), ": expected one for each");
     input_ = &x.value();
-    const auto order = nodes_of(y);
-    shapes_.emplace(y.node().get(), y.shape());
-    for (const Node* node : order)
-      visit(*node, [&](const auto&, const auto&... lists) { (note_shapes(lists), ...); });
-    for (const Node* node : order) {
+    for (const Node* node : nodes_of(y)) {
       const bool known = visit(*node, [&](const auto& operation, const auto&... lists) {
-        values_[node] = translate(operation, shapes_.at(node), lists...);
+        values_[node] = translate(operation, lists...);
       });
       require(known, "onnx: an operation on ", parents_of(*node), " has no translation to ONNX");
     }
@@ -141,7 +137,7 @@ class OnnxTranslator {
     return recorded != nullptr;
   }
 
-  std::string translate(const Conv2dBackward<float, D>& op, const Shape&, const Inputs& in) {
+  std::string translate(const Conv2dBackward<float, D>& op, const Inputs& in) {
     require_inference(!op.epilogue.dropout);
     const auto& s = op.shape;
     const auto layer = layer_of(in[1], "conv2d");
@@ -155,7 +151,7 @@ class OnnxTranslator {
                    layer);
   }
   /// `op.shape` is that of the convolution from the result to the input.
-  std::string translate(const ConvTranspose2dBackward<float, D>& op, const Shape&, const Inputs& in) {
+  std::string translate(const ConvTranspose2dBackward<float, D>& op, const Inputs& in) {
     const auto& s = op.shape;
     const auto missing = [](std::int64_t result, std::int64_t input, std::int64_t kernel, std::int64_t stride,
                             std::int64_t padding, std::int64_t dilation) {
@@ -176,14 +172,13 @@ class OnnxTranslator {
               {"strides", pair(s.stride)}}),
         layer);
   }
-  std::string translate(const LinearBackward<float, D>& op, const Shape& y, const Inputs& in) {
+  std::string translate(const LinearBackward<float, D>& op, const Inputs& in) {
     require_inference(!op.options.dropout);
-    require(y.rank() == 2, "onnx: a linear layer of inputs [N, in] is expected, its result here is ", y);
+    require(in[0].shape().rank() == 2, "onnx: a linear layer takes ", in[0].shape(), ", expected [N, in]");
     const auto layer = layer_of(in[1], "linear");
     return relu_if(op.options.relu, emit("Gemm", layer, names(in), {{"transB", std::int64_t{1}}}), layer);
   }
-  std::string translate(const BatchNormBackward<float, D>& op, const Shape&, const Inputs& in,
-                        const Inputs& parameters) {
+  std::string translate(const BatchNormBackward<float, D>& op, const Inputs& in, const Inputs& parameters) {
     require_inference(!op.training);
     const auto found = batch_norms_.find(&parameters[0].value());
     require(found != batch_norms_.end(), "onnx: a batch norm of ", value_name(in[0]),
@@ -197,19 +192,19 @@ class OnnxTranslator {
     if (in.size() > 1) y = emit("Add", layer + ".add", {y, value_name(in[1])});
     return relu_if(op.relu, std::move(y), layer);
   }
-  std::string translate(const MaxPool2dBackward<float, D>& op, const Shape&, const Inputs& in) {
+  std::string translate(const MaxPool2dBackward<float, D>& op, const Inputs& in) {
     return emit("MaxPool", "max_pool", names(in), window(op.shape));
   }
-  std::string translate(const AvgPool2dBackward<float, D>& op, const Shape&, const Inputs& in) {
+  std::string translate(const AvgPool2dBackward<float, D>& op, const Inputs& in) {
     auto attributes = window(op.shape);
     attributes.insert(attributes.begin(), {"count_include_pad", std::int64_t{op.count_include_pad}});
     return emit("AveragePool", "avg_pool", names(in), std::move(attributes));
   }
-  std::string translate(const GlobalAvgPoolBackward<float, D>&, const Shape&, const Inputs& in) {
+  std::string translate(const GlobalAvgPoolBackward<float, D>&, const Inputs& in) {
     return emit("Flatten", "flatten", {emit("GlobalAveragePool", "global_avg_pool", names(in))},
                 {{"axis", std::int64_t{1}}});
   }
-  std::string translate(const UpsampleBackward<float, D>& op, const Shape&, const Inputs& in) {
+  std::string translate(const UpsampleBackward<float, D>& op, const Inputs& in) {
     const auto scale = static_cast<float>(op.scale);
     const auto scales =
         initializer(text("upsample.scales_", op.scale), {4}, std::vector{1.0f, 1.0f, scale, scale});
@@ -217,9 +212,10 @@ class OnnxTranslator {
         "Resize", "upsample", {value_name(in[0]), "", scales},
         {{"coordinate_transformation_mode", "asymmetric"}, {"mode", "nearest"}, {"nearest_mode", "floor"}});
   }
-  std::string translate(const ReshapeBackward<float, D>& op, const Shape& y, const Inputs& in) {
-    require(op.shape.rank() >= 1 && y.rank() >= 1 && op.shape[0] == batch && y[0] == batch,
-            "onnx: a reshape of ", value_name(in[0]), " from ", op.shape, " to ", y,
+  std::string translate(const ReshapeBackward<float, D>& op, const Inputs& in) {
+    const Shape& y = op.to;
+    require(op.from.rank() >= 1 && y.rank() >= 1 && op.from[0] == batch && y[0] == batch,
+            "onnx: a reshape of ", value_name(in[0]), " from ", op.from, " to ", y,
             " is not one of each sample for itself");
     if (y.rank() == 2) return emit("Flatten", "flatten", names(in), {{"axis", std::int64_t{1}}});
     std::vector<std::int64_t> extents(y.begin(), y.end());
@@ -227,25 +223,25 @@ class OnnxTranslator {
     const auto target = initializer(unique("reshape.shape"), {static_cast<std::int64_t>(y.rank())}, extents);
     return emit("Reshape", "reshape", {value_name(in[0]), target});
   }
-  std::string translate(const SoftmaxBackward<float, D>& op, const Shape&, const Inputs& in) {
+  std::string translate(const SoftmaxBackward<float, D>& op, const Inputs& in) {
     return emit(op.logarithm ? "LogSoftmax" : "Softmax", "softmax", names(in),
                 {{"axis", static_cast<std::int64_t>(op.dim)}});
   }
-  std::string translate(const AddReluBackward<float, D>&, const Shape&, const Inputs& in) {
+  std::string translate(const AddReluBackward<float, D>&, const Inputs& in) {
     return emit("Relu", "relu", {emit("Add", "add", names(in))});
   }
-  static std::string translate(const DropoutBackward<float, D>&, const Shape&, const Inputs&) {
+  static std::string translate(const DropoutBackward<float, D>&, const Inputs&) {
     return require_inference(false), "";
   }
-  static std::string translate(const ReluDropoutBackward<float, D>&, const Shape&, const Inputs&) {
+  static std::string translate(const ReluDropoutBackward<float, D>&, const Inputs&) {
     return require_inference(false), "";
   }
   template <class F>
-  std::string translate(const UnaryBackward<F, float, D>&, const Shape&, const Inputs& in) {
+  std::string translate(const UnaryBackward<F, float, D>&, const Inputs& in) {
     return emit(onnx_operator<F>, lower(onnx_operator<F>), names(in));
   }
   template <class F>
-  std::string translate(const BinaryBackward<F, float, D>&, const Shape&, const Inputs& in) {
+  std::string translate(const BinaryBackward<F, float, D>&, const Inputs& in) {
     return emit(onnx_operator<F>, lower(onnx_operator<F>), names(in));
   }
 
@@ -331,10 +327,6 @@ class OnnxTranslator {
     std::sort(out.begin(), out.end(), [](const Node* a, const Node* b) { return a->order() < b->order(); });
     return out;
   }
-  void note_shapes(const Inputs& in) {
-    for (const auto& v : in)
-      if (v.node()) shapes_.emplace(v.node().get(), v.shape());
-  }
   std::string parents_of(const Node& node) const {
     std::string out;
     for (const auto& parent : node.parents())
@@ -346,7 +338,6 @@ class OnnxTranslator {
   io::onnx::Model model_;
   std::unordered_map<const void*, std::string> leaves_;  ///< by the address of the variable's value
   std::unordered_map<const void*, Norm> batch_norms_;    ///< by that of their weight's
-  std::unordered_map<const Node*, Shape> shapes_;        ///< of the nodes' results
   std::unordered_map<const Node*, std::string> values_;  ///< names of the nodes' results
   std::unordered_set<std::string> used_, initialized_;
   const void* input_ = nullptr;
