@@ -100,10 +100,10 @@ inline float half_to_float(std::uint16_t h) {
   return std::bit_cast<float>(sign | rest | fraction << 13);
 }
 
-/// The elements of a stored tensor of any floating type, as T. Throws FormatError for integers.
+/// The elements of a stored tensor of any floating type, as T. Throws FormatError for integers, its message
+/// beginning with `where`.
 template <FloatingElement T>
-std::vector<T> floating_values(const io::Safetensors& file, const std::string& name) {
-  const auto& view = file.at(name);
+std::vector<T> floating_values(const io::TensorView& view, std::string_view where) {
   std::vector<T> out(static_cast<std::size_t>(view.shape.numel()));
   const auto convert = [&]<class S>(S, auto to_number) {
     for (std::size_t i = 0; i < out.size(); ++i) {
@@ -122,9 +122,12 @@ std::vector<T> floating_values(const io::Safetensors& file, const std::string& n
   else if (view.dtype == "F16")
     convert(std::uint16_t{}, half_to_float);
   else
-    throw FormatError(
-        text("'", file.name(), "': tensor '", name, "' is ", view.dtype, ", expected a floating type"));
+    throw FormatError(text(where, " is ", view.dtype, ", expected a floating type"));
   return out;
+}
+template <FloatingElement T>
+std::vector<T> floating_values(const io::Safetensors& file, const std::string& name) {
+  return floating_values<T>(file.at(name), text("'", file.name(), "': tensor '", name, "'"));
 }
 
 }  // namespace detail
