@@ -135,8 +135,7 @@ class Onnx(unittest.TestCase):
         self.check("probabilities", [22])
 
     def test_autoencoder_classifier_of_other_images(self):
-        self.export({}, ["--model", "autoencoder_classifier", "--classes", 5, "--image-size", 32],
-                    "--model", "autoencoder_classifier")
+        self.export({}, ["--model", "autoencoder_classifier", "--classes", 5, "--image-size", 32])
         self.check("logits", [5])
 
     def test_conv_net_3x3(self):
@@ -163,6 +162,10 @@ class Onnx(unittest.TestCase):
         self.export({"model": "conv_net", "activation": "sigmoid"},
                     ["--model", "conv_net", "--classes", 3, "--kernel", 3, "--image-size", 16], "--activation", "none")
         self.check("logits", [3])
+
+    def test_resnet18(self):
+        self.export({"model": "resnet18"}, ["--model", "resnet18"], "--image-size", 96)
+        self.check("features", [512])
 
     def test_resnet50_of_keras(self):
         self.export({"model": "resnet50"}, ["--model", "resnet50", "--form", "keras"])
