@@ -29,6 +29,13 @@ struct Problem {
   }
 };
 
+/// What a parser's message says after the file's name, which it begins with as a rule.
+inline std::string without_name(std::string message, const std::string& path) {
+  const auto name = text('\'', path, '\'');
+  if (message.starts_with(name)) message.erase(0, message.find_first_not_of(",: ", name.size()));
+  return message;
+}
+
 /// One image as a label file describes it.
 struct LabelRow {
   std::string image_id, clip_id;
@@ -57,7 +64,7 @@ inline std::vector<LabelRow> read_label_file(const std::string& path, const Labe
                            table.header()[c], "', expected '", expected, "'");
     }
   } catch (const Error& error) {
-    note(-1, error.what());
+    note(-1, without_name(error.what(), path));
     return {};
   }
 

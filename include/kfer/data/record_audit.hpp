@@ -118,7 +118,7 @@ inline bool audit_index(const KdramaFiles& files, const io::TfRecordReader& scan
   try {
     spans = io::parse_tfrecord_index(io::read_text(files.index), files.index);
   } catch (const Error& error) {
-    return note(-1, error.what());
+    return note(-1, without_name(error.what(), files.index));
   }
   const auto& found = scanned.spans();
   const auto common = std::min(spans.size(), found.size());
@@ -142,9 +142,9 @@ inline RecordAudit audit_records(const KdramaFiles& files, const LabelSet& set,
                                  std::span<const LabelRow> rows, std::vector<Problem>& problems) {
   RecordAudit out;
   const auto note = [&](std::int64_t record, std::string what) {
-    // Readers say '"FILE", record N ...' themselves.
-    const auto prefix = text('\'', files.records, "', record ", record);
-    if (what.starts_with(prefix)) what.erase(0, what.find_first_not_of(": ", prefix.size()));
+    what = without_name(std::move(what), files.records);
+    const auto number = text("record ", record, ' ');
+    if (what.starts_with(number)) what.erase(0, number.size());
     problems.push_back({.file = files.records, .record = record, .what = std::move(what)});
   };
   std::optional<io::TfRecordReader> reader;
@@ -176,7 +176,7 @@ inline RecordAudit audit_records(const KdramaFiles& files, const LabelSet& set,
       }
       reader.emplace(std::move(by_index));
     } catch (const Error& error) {
-      problems.push_back({.file = files.index, .what = error.what()});
+      problems.push_back({.file = files.index, .what = without_name(error.what(), files.index)});
     }
 
   std::vector<detail::RecordFinding> findings(readable);
