@@ -9,6 +9,7 @@
 #include "kfer/data/class_weights.hpp"
 #include "kfer/data/leakage.hpp"
 #include "kfer/metrics/metrics.hpp"
+#include "kfer/models/identify.hpp"
 
 namespace kdrama {
 
@@ -63,7 +64,7 @@ class Experiment {
       }
       return train_and_test(model);
     }
-    models::ResNet50Classifier<T, D> model(classes, random);
+    models::ResNet50Classifier<T, D> model(classes, random, backbone_form());
     if (!options_.weights.empty())
       load_weights(model.backbone, options_.weights);
     else if (!options_.run.test_only)
@@ -74,6 +75,19 @@ class Experiment {
   }
 
  private:
+  std::string tested_weights() const {
+    return options_.run.test_weights.empty() ? options_.directory() + "/weights/best.safetensors"
+                                             : options_.run.test_weights;
+  }
+
+  /// Keras' form, as published, unless the weights given are of torchvision's.
+  models::ResNetConfig backbone_form() const {
+    const std::string path = options_.run.test_only ? tested_weights() : options_.weights;
+    if (path.empty()) return models::ResNetConfig::keras();
+    const auto kind = models::identify_tensors(io::Safetensors::open(path).tensors());
+    return kind && !kind->form.empty() ? models::resnet_config(kind->form) : models::ResNetConfig::keras();
+  }
+
   TrainerOptions training() const {
     TrainerOptions o;
     o.directory = options_.directory();
@@ -144,9 +158,7 @@ class Experiment {
     Result result;
     result.pretrained = !options_.weights.empty();
     if (options_.run.test_only)
-      load_weights(model, options_.run.test_weights.empty()
-                              ? options_.directory() + "/weights/best.safetensors"
-                              : options_.run.test_weights);
+      load_weights(model, tested_weights());
     else if (!train(model, result))
       return result;
     const Part all(test_, 0, test_.size());
