@@ -39,6 +39,7 @@ SECTIONS = {
 # Looks at the page as the browser has laid it out; returns what it is and a list of what is wrong.
 LOOK = r"""
 (() => {
+  for (const folded of document.querySelectorAll('details')) folded.open = true;
   const wrong = [];
   const say = (what, element) =>
     wrong.push(what + ': ' + (element ? '<' + element.tagName + ' class="' + (element.className.baseVal ??
