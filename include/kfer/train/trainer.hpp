@@ -51,6 +51,7 @@ struct TrainerOptions {
   bool resume = false;            ///< continue the run in `directory`
   bool overwrite = false;         ///< begin anew although `directory` holds a run
   bool capture = true;  ///< replay steps as captured graphs where device and loss (a StagedLoss) allow it
+  io::Metadata metadata = {};               ///< of the weights files, next to the model's name and the epoch
   io::Json arguments = io::Json::object();  ///< saved as args.json; a resumed run must have the same ...
   /// ... except for these.
   std::vector<std::string> may_change = {"epochs",  "patience", "resume",     "overwrite", "save-every",
@@ -154,6 +155,7 @@ class Trainer {
       require<UsageError>(!directory_->has_state() || options_.overwrite, "'", directory_->path(),
                           "' holds a run: resume it, overwrite it, or choose another directory");
       save();
+      directory_->remove_products();
       state_.history.save(directory_->results());
     }
     io::atomic_write(directory_->arguments(), to_string(options_.arguments) + "\n");
@@ -366,7 +368,8 @@ class Trainer {
     state_.skipped = 0;
     if (directory_) {
       check_finite();
-      const io::Metadata metadata{{"epoch", text(state_.epoch)}};
+      io::Metadata metadata = options_.metadata;
+      metadata.emplace_back("epoch", text(state_.epoch));
       if (best) save_weights(model_, directory_->best(), metadata);
       save_weights(model_, directory_->last(), metadata);
       // Before the state: a kill in between repeats these events in the next session, and loses none.
