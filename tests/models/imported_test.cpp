@@ -2,8 +2,11 @@
 // (tests/data/README.md), and what any other program computed, where KFER_PEER_CASE names a directory.
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "kfer/io/csv.hpp"
 #include "kfer/io/npz.hpp"
@@ -267,6 +270,30 @@ TEST_CASE("of a state dictionary the classifier and the counters stay behind") {
   CHECK(out[2].note == "the classifier");
   const std::vector<io::NamedTensor> integer = {{"conv1.weight", io::tensor_view<std::int64_t>(count, {1})}};
   CHECK_THROWS_AS(models::import_state_dict(integer, "'x'"), FormatError);
+}
+
+TEST_CASE("the form of a ResNet's weights is told by its metadata and its biases, which must agree") {
+  const auto path = (std::filesystem::temp_directory_path() / text("kfer_form_", ::getpid())).string();
+  const std::vector<float> values(64);
+  const auto config = [&](const char* bias, const char* form) {
+    std::vector<io::NamedTensor> tensors = {{"bn1.weight", io::tensor_view<float>(values, {64})}};
+    if (bias) tensors.emplace_back(bias, io::tensor_view<float>(values, {64}));
+    io::write_safetensors(path, tensors, form ? io::Metadata{{"form", form}} : io::Metadata{});
+    return models::resnet_config_of(path);
+  };
+  for (const char* form : {static_cast<const char*>(nullptr), "keras"})
+    for (const char* bias : {"conv1.bias", "backbone.conv1.bias"}) {
+      CHECK(config(bias, form).conv_bias);
+      CHECK(config(bias, form).stride_on_first);
+    }
+  for (const char* form : {static_cast<const char*>(nullptr), "torchvision"}) {
+    CHECK_FALSE(config(nullptr, form).conv_bias);
+    CHECK(config(nullptr, form).eps == 1e-5);
+  }
+  CHECK_THROWS_AS(config(nullptr, "keras"), FormatError);
+  CHECK_THROWS_AS(config("conv1.bias", "torchvision"), FormatError);
+  CHECK_THROWS_AS(config(nullptr, "caffe"), FormatError);
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("what other programs compute from the same weights") {
