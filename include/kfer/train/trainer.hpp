@@ -147,6 +147,7 @@ class Trainer {
       require<UsageError>(!directory_->has_state() || options_.overwrite, "'", directory_->path(),
                           "' holds a run: resume it, overwrite it, or choose another directory");
       save();
+      directory_->remove_products();
       state_.history.save(directory_->results());
     }
     io::atomic_write(directory_->arguments(), to_string(options_.arguments) + "\n");
