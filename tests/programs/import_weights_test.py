@@ -228,6 +228,14 @@ class ImportWeights(unittest.TestCase):
         os.unlink(self.path("m.data-00000-of-00002"))
         self.refuses(self.path("m"), "-o", self.output, words=("m.data-00000-of-00002",))
 
+    def test_a_file_of_keras_is_told_by_its_content(self):
+        # The published layers with fewer channels: recognised, converted, and refused tensor by tensor.
+        source = self.write("w.npz", (DATA / "io" / "keras2_conv_net.h5").read_bytes())
+        report = self.refuses(source, "-o", self.output, words=("does not fit conv_net", "6 of another shape"))
+        self.assertIn("Keras HDF5, 8 tensors", report)
+        self.assertIn("conv2d/conv2d/kernel:0  F32 [3, 3, 3, 5] -> conv1.weight  [5, 3, 3, 3]  HWIO -> OIHW", report)
+        self.assertIn("of another shape: conv1.weight (expected [128, 3, 3, 3], got [5, 3, 3, 3])", report)
+
     def test_usage(self):
         source = self.write("a", safetensors(autoencoder()))
         self.refuses(words=("INPUT",))
