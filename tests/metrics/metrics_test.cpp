@@ -6,49 +6,14 @@
 
 #include <array>
 #include <limits>
-#include <map>
 #include <string>
 #include <vector>
 
-#include "kfer/io/csv.hpp"
+#include "metrics/reference.hpp"
 
 using namespace kfer;
 using namespace kfer::metrics;
-
-namespace {
-
-struct Sample {
-  std::vector<float> scores, labels;
-  std::int64_t classes;
-  Predictions view() const { return {scores, labels, classes}; }
-};
-
-Sample read_sample(const std::string& name) {
-  const auto table = io::CsvTable::open(std::string(KFER_TEST_DATA) + "/metrics/" + name);
-  Sample s;
-  s.classes = static_cast<std::int64_t>(table.columns() / 2);
-  for (std::size_t i = 0; i < table.size(); ++i)
-    for (std::size_t c = 0; c < table.columns(); ++c)
-      (c < table.columns() / 2 ? s.scores : s.labels).push_back(static_cast<float>(table.as_double(i, c)));
-  return s;
-}
-
-double expected(const std::string& name) {
-  static const auto values = [] {
-    std::map<std::string, double> out;
-    const auto table = io::CsvTable::open(std::string(KFER_TEST_DATA) + "/metrics/expected.csv");
-    for (std::size_t i = 0; i < table.size(); ++i) out[std::string(table.cell(i, 0))] = table.as_double(i, 1);
-    return out;
-  }();
-  return values.at(name);
-}
-
-/// False for a NaN on either side.
-bool near(double a, double b) {
-  return std::abs(a - b) <= 1e-12;
-}
-
-}  // namespace
+using namespace reference;
 
 TEST_CASE("multi-label metrics agree with scikit-learn at every published threshold") {
   const auto sample = read_sample("multilabel.csv");

@@ -57,6 +57,9 @@ class EventWriter {
     write(detail::encode_scalar_event(now(), step, tag, static_cast<float>(value)));
   }
 
+  /// Ends the file. Throws IoError if the disk refuses something written before only now.
+  void close() { file_.close(); }
+
  private:
   static double now() {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();

@@ -4,4 +4,6 @@
 #include "kfer/metrics/accuracy.hpp"
 #include "kfer/metrics/baseline.hpp"
 #include "kfer/metrics/confusion.hpp"
+#include "kfer/metrics/cooccurrence.hpp"
 #include "kfer/metrics/f1.hpp"
+#include "kfer/metrics/precision_recall.hpp"

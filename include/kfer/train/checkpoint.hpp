@@ -128,6 +128,7 @@ auto load_checkpoint(const std::string& path, M& model, O& optimizer, const Acce
   using T = typename tensor_type_t<M>::value_type;
   using D = typename tensor_type_t<M>::device_type;
   const auto file = io::Safetensors::open(path);
+  require<FormatError>(file.has_checksum(), "'", path, "' is no training state: it has no checksum");
   require<FormatError>(file.metadata("kfer") == detail::training_state_format, "'", path,
                        "' is no training state of this version");
   const auto theirs = file.metadata("model").value_or("");

@@ -15,15 +15,16 @@ namespace kfer {
 /// A directory that one run at a time may write to.
 class RunDirectory {
  public:
-  /// Makes the directory with everything above it, and takes its lock. Throws IoError if the system refuses,
-  /// UsageError if another process has the run.
+  /// Makes the directory with everything above it, takes its lock, and removes what a killed process left of
+  /// unfinished saves. Throws IoError if the system refuses, UsageError if another process has the run.
   explicit RunDirectory(std::string path) : path_(std::move(path)) {
     require<UsageError>(!path_.empty(), "a run needs a directory");
     make(path_ + "/weights");
     lock_ = io::detail::open_descriptor(path_, O_RDONLY | O_DIRECTORY);
     if (!lock_) io::detail::throw_io_error("open the directory", path_, errno);
-    require<UsageError>(::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, "'", path_,
+    require<UsageError>(io::detail::lock(lock_, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK, "'", path_,
                         "' is in use by another process");
+    for (const auto& directory : {path_, path_ + "/weights"}) io::remove_leftovers(directory);
   }
 
   const std::string& path() const { return path_; }

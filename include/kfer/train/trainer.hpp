@@ -45,6 +45,7 @@ struct TrainerOptions {
   bool resume = false;          ///< continue the run in `directory`
   bool overwrite = false;       ///< begin anew although `directory` holds a run
   bool capture = true;  ///< replay steps as captured graphs where device and loss (a StagedLoss) allow it
+  io::Metadata metadata = {};               ///< of the weights files, next to the model's name and the epoch
   io::Json arguments = io::Json::object();  ///< saved as args.json; a resumed run must have the same ...
   /// ... except for these.
   std::vector<std::string> may_change = {"epochs",  "patience", "resume",     "overwrite", "save-every",
@@ -107,6 +108,7 @@ class Trainer {
       finish_epoch(evaluate, *seconds, capture.active());
       if (interrupt && more()) return interrupted();
     }
+    if (events_) std::exchange(events_, nullptr)->close();
     if (!state_.best.empty()) load_state_dict(model_, state_.best);
     set_training(model_, false);
     return result();
@@ -148,7 +150,6 @@ class Trainer {
       state_.history.save(directory_->results());
     }
     io::atomic_write(directory_->arguments(), to_string(options_.arguments) + "\n");
-    events_ = std::make_unique<io::EventWriter>(directory_->path());
   }
 
   void check_same_run(const TrainingState<T, D>& saved, std::int64_t batches) const {
@@ -296,12 +297,15 @@ class Trainer {
     state_.loss_sum = 0;
     if (directory_) {
       check_finite();
-      const io::Metadata metadata{{"epoch", text(state_.epoch)}};
+      io::Metadata metadata = options_.metadata;
+      metadata.emplace_back("epoch", text(state_.epoch));
       if (best) save_weights(model_, directory_->best(), metadata);
       save_weights(model_, directory_->last(), metadata);
+      // Before the state: a kill in between repeats these events in the next session, and loses none.
+      if (!events_) events_ = std::make_unique<io::EventWriter>(directory_->path());
+      for (const auto& [name, value] : row) events_->add_scalar(name, state_.epoch, value);
       save();
       state_.history.save(directory_->results());
-      for (const auto& [name, value] : row) events_->add_scalar(name, state_.epoch, value);
     }
     if (options_.log) {
       std::string line = text("epoch ", state_.epoch, '/', options_.epochs, "  ", format_duration(seconds));
@@ -323,6 +327,7 @@ class Trainer {
 
   TrainResult interrupted() {
     save();
+    if (events_) std::exchange(events_, nullptr)->close();
     if (options_.log) {
       std::fprintf(options_.log, "interrupted before batch %lld of epoch %lld\n",
                    static_cast<long long>(state_.batch + 1), static_cast<long long>(state_.epoch + 1));
@@ -360,7 +365,7 @@ class Trainer {
   std::vector<RandomStream*> streams_;
   bool told_why_not_ = false;
   std::optional<RunDirectory> directory_;
-  std::unique_ptr<io::EventWriter> events_;
+  std::unique_ptr<io::EventWriter> events_;  ///< a file of this session, made at its first epoch's end
 };
 
 }  // namespace kfer

@@ -35,6 +35,15 @@ for t in (0.1, 0.2, 0.3, 0.4, 0.5):
         expected += [(f"{name}@{t}/{c}", v) for c, v in enumerate(values)]
 expected.append(("argmax_accuracy", np.mean(scores.argmax(1) == labels.argmax(1))))
 
+# Of labels that occur: the curve from the highest score on, without the point (recall 0, precision 1) that scikit-learn
+# adds to it.
+for name, s, y in [*((str(c), scores[:, c], labels[:, c]) for c in range(5)), ("micro", scores.ravel(), labels.ravel())]:
+    expected.append((f"average_precision/{name}", metrics.average_precision_score(y, s)))
+    precision, recall, thresholds = metrics.precision_recall_curve(y, s)
+    for i, point in enumerate(zip(thresholds[::-1], precision[-2::-1], recall[-2::-1])):
+        expected += [(f"curve/{name}/{i}/{k}", v) for k, v in zip(("threshold", "precision", "recall"), point)]
+expected += [(f"together/{i}/{j}", n) for (i, j), n in np.ndenumerate(labels.T @ labels)]
+
 # 41 rows of 5 classes; class 4 never occurs but is predicted.
 truth = random.randint(0, 4, 41)
 scores = (np.eye(5)[truth] * 0.5 + random.rand(41, 5)).round(4)
