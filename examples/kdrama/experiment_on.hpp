@@ -9,7 +9,7 @@
 #include "kfer/data/class_weights.hpp"
 #include "kfer/data/leakage.hpp"
 #include "kfer/metrics/metrics.hpp"
-#include "kfer/models/identify.hpp"
+#include "kfer/models/torchvision_weights.hpp"
 
 namespace kdrama {
 
@@ -83,9 +83,7 @@ class Experiment {
   /// Keras' form, as published, unless the weights given are of torchvision's.
   models::ResNetConfig backbone_form() const {
     const std::string path = options_.run.test_only ? tested_weights() : options_.weights;
-    if (path.empty()) return models::ResNetConfig::keras();
-    const auto kind = models::identify_tensors(io::Safetensors::open(path).tensors());
-    return kind && !kind->form.empty() ? models::resnet_config(kind->form) : models::ResNetConfig::keras();
+    return path.empty() ? models::ResNetConfig::keras() : models::resnet_config_of(path);
   }
 
   TrainerOptions training() const {
