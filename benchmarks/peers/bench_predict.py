@@ -6,7 +6,8 @@ Draws JPEG files of 64 x 64 and 640 x 480 pixels, saves weights that PyTorch mad
 files in a process of their own, in turn. Prints one JSON object a line: images a second (the best run, start and loading of
 weights included) and the least processor time an image. PyTorch is given its best: files are decoded on a pool of
 threads ahead of the model (Pillow and torchvision leave Python's lock while they decode; the faster one is kept), batches
-of 64, inference mode, the faster memory format.
+of 64, inference mode, the faster memory format. Threads of both wait passively: spinning ones would take the cores from
+those that decode.
 """
 
 import argparse
@@ -97,7 +98,8 @@ def main():
 
     import kdrama_torch
 
-    environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), MALLOC_TRIM_THRESHOLD_="-1", MALLOC_MMAP_MAX_="0")
+    environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), OMP_WAIT_POLICY="passive", MALLOC_TRIM_THRESHOLD_="-1",
+                       MALLOC_MMAP_MAX_="0")
     chance = np.random.default_rng(46)
     with tempfile.TemporaryDirectory() as root:
         root = pathlib.Path(root)

@@ -24,15 +24,15 @@
 #include "kfer/io/resize.hpp"
 #include "kfer/models/classifier.hpp"
 #include "kfer/ops/ops.hpp"
+#include "kfer/tensor/relayout.hpp"
 #include "kfer/train/prediction.hpp"
 
 namespace kfer {
 
 struct PredictorOptions {
-  std::int64_t batch_size = 64;  ///< images that go through the model at once
-  std::optional<int> workers =
-      {};  ///< threads that decode; num_threads() unless given; 0: none besides the caller
-  io::ImageLimits limits = {};             ///< larger images are broken ones
+  std::int64_t batch_size = 64;     ///< images that go through the model at once
+  std::optional<int> workers = {};  ///< decoding threads, by default num_threads(); 0: the caller decodes
+  io::ImageLimits limits = {};      ///< larger images are broken ones
   std::uint64_t max_file_bytes = 1 << 30;  ///< of an image file
 };
 
