@@ -65,7 +65,7 @@ td.bar{min-width:110px}
 td.bar span{display:block;height:9px;border-radius:2px;background:var(--bar)}
 table.pairs th,table.pairs td{text-align:left;white-space:normal;overflow-wrap:anywhere}
 table.pairs th{color:var(--soft);min-width:9em}
-.tables{display:flex;flex-wrap:wrap;gap:32px 56px}.tables>*{min-width:0;max-width:100%}
+.tables{display:flex;flex-wrap:wrap;gap:32px 56px}.tables>*{min-width:0;max-width:100%}.tables .note{max-width:54ch}
 .two{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:28px 40px}
 .two>*{min-width:0}
 figure{margin:0;min-width:0}
