@@ -112,7 +112,7 @@ table.large td{min-width:84px;padding:9px 6px}
 break-inside:avoid;min-width:0}
 .card img,.strip img{display:block;border-radius:4px;max-width:100%;height:auto}
 .card img{width:96px}
-.card .id{color:var(--soft);overflow-wrap:anywhere;margin:8px 0 2px}
+.card .id{font-size:.75rem;color:var(--soft);overflow-wrap:anywhere;margin:8px 0 2px}
 .card ul{margin:4px 0 0;padding:0;list-style:none}
 .card li{display:flex;justify-content:space-between;gap:8px}
 .card li span:first-child{overflow-wrap:anywhere}
