@@ -3,10 +3,11 @@
 // published figures and the baseline that always answers the most frequent label set.
 //
 //   demo [--images N] [--output-dir DIR] [--device cpu|cuda] [--amp] [--seed N]
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
-#include "kdrama/multilabel.hpp"
+#include "kdrama/outcome.hpp"
 #include "kfer/core/config.hpp"
 #include "kfer/core/parallel.hpp"
 #include "kfer/data/kdrama_writer.hpp"
@@ -19,24 +20,12 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// What the demo changes of the published recipe, so that two cores finish in minutes.
-struct Quicker {
-  const char *model, *title;
-  std::int64_t epochs, batch_size, pretrain_epochs;
-  double lr, last_lr;
-};
-constexpr Quicker schedule[] = {
-    {"autoencoder", "Autoencoder", 25, 32, 6, 4e-4, 1.2e-4},
-    {"conv_net", "ConvNN", 6, 32, 0, 1e-3, 1e-4},
-    {"resnet50", "ResNet50", 10, 32, 0, 1e-3, 1e-4},
-};
-
 void print_scores(const char* name, const kdrama::Scores& s) {
   std::printf("%-24s", name);
   for (const double e : s.exact_match) std::printf(" %6.2f", e * 100);
   std::printf("  ");
   for (const double f : s.micro_f1) std::printf(" %.3f", f);
-  std::printf("   %6.2f\n", s.argmax_accuracy * 100);
+  std::printf("   %6.2f\n", s.accuracy * 100);
 }
 
 int run(int argc, char** argv) {
@@ -65,34 +54,24 @@ int run(int argc, char** argv) {
       static_cast<long long>(images), data.c_str(), now() - start);
   std::fflush(stdout);
 
-  std::vector<kdrama::MultilabelResult> results;
-  for (const auto& quick : schedule) {
-    kdrama::MultilabelOptions options;
-    options.data_path = data;
-    options.output_dir = directory + "/runs";
-    options.overwrite = true;
-    options.model = quick.model;
-    options.device = device;
-    options.amp = amp;
-    options.epochs = quick.epochs;
-    options.batch_size = quick.batch_size;
-    options.pretrain_epochs = quick.pretrain_epochs;
-    options.lr = quick.lr;
-    options.lr_decay = quick.last_lr / quick.lr;
-    options.lr_decay_epochs = static_cast<double>(quick.epochs);
-    options.freeze = "none";
+  std::vector<kdrama::Result> results;
+  for (const auto model : kdrama::models) {
+    kdrama::Options options = kdrama::quick_recipe("multi-label", std::string(model));
+    options.data.data_path = data;
+    options.run.output_dir = directory + "/runs";
+    options.run.overwrite = true;
+    options.device.device = device;
+    options.device.amp = amp;
     options.seed = seed;
-    std::printf("%s: %lld epochs of batch %lld, Adam, learning rate %g falling to %g", quick.title,
-                static_cast<long long>(quick.epochs), static_cast<long long>(quick.batch_size), quick.lr,
-                quick.last_lr);
-    if (quick.pretrain_epochs)
-      std::printf(", after %lld of reconstruction", static_cast<long long>(quick.pretrain_epochs));
-    std::printf("\n");
+    std::printf("%s: %s\n", std::string(kdrama::title_of(model)).c_str(),
+                kdrama::describe_schedule(options).c_str());
     std::fflush(stdout);
-    results.push_back(run_multilabel(options, flags.to_json(), ""));
+    results.push_back(kdrama::run(options));
     if (results.back().training.interrupted) return kfer::exit_interrupted;
-    std::printf("  best epoch %lld, %.0f s\n\n", static_cast<long long>(results.back().training.best_epoch),
-                results.back().train_seconds);
+    kdrama::save_outcome(options, results.back());
+    std::printf("  best epoch %lld, %.0f s; %s/report.html\n\n",
+                static_cast<long long>(results.back().training.best_epoch), results.back().train_seconds,
+                options.directory().c_str());
     std::fflush(stdout);
   }
 
@@ -108,11 +87,11 @@ int run(int argc, char** argv) {
   print_scores("majority label set", results[0].baseline);
   int better = 0;
   for (std::size_t i = 0; i < results.size(); ++i) {
-    print_scores(kfer::text(schedule[i].title, ", here").c_str(), results[i].scores);
-    print_scores(kfer::text(schedule[i].title, ", published").c_str(),
-                 kdrama::published_scores(schedule[i].model));
-    better += *std::max_element(results[i].scores.exact_match, results[i].scores.exact_match + 5) >
-              1.5 * results[i].baseline.exact_match[0];
+    const auto title = kdrama::title_of(kdrama::models[i]);
+    print_scores(kfer::text(title, ", here").c_str(), results[i].scores);
+    print_scores(kfer::text(title, ", published").c_str(),
+                 kdrama::published_scores(kfer::data::multi_label, kdrama::models[i]));
+    better += std::ranges::max(results[i].scores.exact_match) > 1.5 * results[i].baseline.exact_match[0];
   }
   std::printf(
       "published: Cho et al., BigComp 2022, on 38,817 photographs, by the full recipe. The two kinds of rows "

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
-#include <numeric>
+#include <algorithm>
+#include <cmath>
+#include <vector>
 
 using namespace kfer;
 using namespace kfer::data;

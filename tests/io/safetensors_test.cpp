@@ -160,12 +160,82 @@ TEST_CASE("a header size is believed only as far as the file goes") {
     CHECK_THROWS_AS(Safetensors::parse(std::vector<std::byte>(n)), FormatError);
 }
 
-TEST_CASE("every truncation is found, and no flipped bit crashes the reader") {
+TEST_CASE("every truncation of a file of other software is found, and no flipped bit crashes the reader") {
   const auto bytes = test::data("model.safetensors");
+  CHECK_FALSE(Safetensors::parse(bytes).has_checksum());
   test::damage(bytes, [&](const std::vector<std::byte>& bad) {
     if (bad.size() < bytes.size())
       REQUIRE_THROWS_AS(Safetensors::parse(bad), FormatError);
     else
       REQUIRE(test::survives([&] { Safetensors::parse(bad); }));
   });
+}
+
+namespace {
+
+std::vector<std::byte> small_file() {
+  const std::vector<float> weight = {1, -2, 3.5f, 0, 5, 6};
+  const std::vector<std::uint8_t> labels = {1, 0, 1};
+  const std::vector<NamedTensor> tensors = {{"fc.weight", io::tensor_view<float>(weight, {3, 2})},
+                                            {"labels", io::tensor_view<std::uint8_t>(labels, {3})},
+                                            {"none", io::tensor_view<float>({}, {0})}};
+  const TemporaryDirectory dir;
+  io::write_safetensors(dir / "a", tensors, {{"model", "conv_net"}, {"epoch", "7"}});
+  return io::read_file(dir / "a");
+}
+
+}  // namespace
+
+TEST_CASE("the checksum is the CRC-32C of the file with its digits as zeros") {
+  auto bytes = small_file();
+  const std::string_view text = io::as_text(bytes);
+  const std::string_view place = R"({"__metadata__": {"kfer.crc32c": ")";
+  REQUIRE(text.substr(8).starts_with(place));
+  const std::string digits(text.substr(8 + place.size(), 8));
+  CHECK(text.substr(8 + place.size() + 8).starts_with(R"(", "writer": "kfer", "model": "conv_net")"));
+  for (std::size_t i = 0; i < 8; ++i) bytes[8 + place.size() + i] = std::byte{'0'};
+  const auto crc = ~io::detail::crc32c_software(~0u, bytes);
+  char expected[16];
+  std::snprintf(expected, sizeof expected, "%08x", crc);
+  CHECK(digits == expected);
+  const auto file = Safetensors::parse(small_file());
+  CHECK(file.has_checksum());
+  CHECK(file.metadata() == io::Metadata{{"model", "conv_net"}, {"epoch", "7"}});
+  CHECK(throws_with<FormatError>([&] { Safetensors::parse(bytes, "m.safetensors"); },
+                                 {"m.safetensors", "damaged", digits, "stored is 00000000"}));
+  for (const char* key : {"kfer.crc32c", "writer"})
+    CHECK_THROWS_AS(io::safetensors_header({}, {{key, "x"}}), kfer::ValueError);
+}
+
+TEST_CASE("every truncation and every flipped bit of a file that kfer wrote is found") {
+  const auto bytes = small_file();
+  std::size_t found = 0;
+  test::damage(bytes, [&](const std::vector<std::byte>& bad) {
+    REQUIRE_THROWS_AS(Safetensors::parse(bad), FormatError);
+    ++found;
+  });
+  CHECK(found == bytes.size() * 9);
+}
+
+TEST_CASE("bursts of up to eight bytes are found too: they cannot reach both marks") {
+  const auto bytes = small_file();
+  for (const std::size_t burst : {2, 4, 8})
+    for (std::size_t at = 0; at + burst <= bytes.size(); ++at)
+      for (const int value : {0x00, 0x20, 0x30, 0xff}) {
+        auto bad = bytes;
+        std::fill_n(bad.begin() + static_cast<std::ptrdiff_t>(at), burst, static_cast<std::byte>(value));
+        if (bad != bytes) REQUIRE_THROWS_AS(Safetensors::parse(bad), FormatError);
+      }
+}
+
+TEST_CASE("a file rewritten by other software needs no checksum, but no stale one either") {
+  const std::string tensors = R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+  const auto parse = [&](const std::string& metadata) {
+    return Safetensors::parse(file_of("{\"__metadata__\":{" + metadata + "}," + tensors, 1));
+  };
+  CHECK_FALSE(parse(R"("model":"conv_net")").has_checksum());
+  CHECK(parse(R"("writer":"someone")").metadata("writer") == "someone");
+  for (const char* stale : {R"("kfer.crc32c":"00000000")", R"("writer":"kfer")",
+                            R"("writer":"kfer","kfer.crc32c":"00000000")", R"("kfer.crc32c":"")"})
+    CHECK(throws_with<FormatError>([&] { parse(stale); }, {"kfer.crc32c", "rewritten by software"}));
 }

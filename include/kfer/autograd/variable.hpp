@@ -159,6 +159,14 @@ class Recorded final : public GradNode<T, D> {
   }
   ~Recorded() override { this->release_graph(); }
 
+  /// What was recorded, for those who read a graph instead of differentiating it. Throws ValueError once
+  /// backward() consumed it.
+  const Lists& inputs() const { return inputs_; }
+  const Backward& operation() const {
+    require(backward_ != nullptr, "backward() ran through this graph before; run the forward pass again");
+    return *backward_;
+  }
+
   void run() override {
     require(backward_ != nullptr, "backward() ran through this graph before; run the forward pass again");
     const auto backward = std::move(backward_);

@@ -7,15 +7,15 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kfer/core/parallel.hpp"
-#include "kfer/data/counter_random.hpp"
+#include "kfer/data/clip_partition.hpp"
 #include "kfer/data/kdrama_files.hpp"
+#include "kfer/data/leakage.hpp"
 #include "kfer/io/csv.hpp"
 #include "kfer/io/image.hpp"
 #include "kfer/io/tf_example.hpp"
@@ -28,7 +28,7 @@ using io::OnCorrupt;
 /// How images come to train, valid and test.
 enum class Partition {
   published,  ///< by image, as published: most test images have a neighbour of their clip in train
-  by_clip,    ///< whole clips, 80 : 10 : 10 by images, the same for everyone: no clip is in two splits
+  by_clip,    ///< whole clips, 80 : 10 : 10 by images and labels, the same for everyone (partition_clips)
 };
 
 struct KdramaOptions {
@@ -200,27 +200,19 @@ class KdramaDataset {
     }
   }
 
-  /// Pools the three published splits and keeps the clips that belong to `split_`: clips in the order of a
-  /// fixed hash of their ids fill test up to a tenth of the images, then valid, then train.
+  /// Pools the three published splits and keeps the clips that `partition_clips` gives to `split_`.
   void add_by_clip(const std::string& data_path) {
     for (const Split each : splits) add_file(data_path, each);
-    std::vector<std::int64_t> sizes(clips_.size());
-    for (const auto& r : rows_) ++sizes[r.clip];
-    std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
-    for (std::uint32_t c = 0; c < clips_.size(); ++c) {
-      std::uint64_t h = 0;
-      for (const char letter : clips_[c]) h = hash_keys({h, static_cast<unsigned char>(letter)});
-      order.emplace_back(h, c);
+    std::vector<ClipContents> clips(clips_.size());
+    for (std::size_t c = 0; c < clips.size(); ++c)
+      clips[c] = {clips_[c], 0, std::vector<std::int64_t>(set_->width())};
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      auto& clip = clips[rows_[i].clip];
+      ++clip.images;
+      for (std::size_t c = 0; c < set_->width(); ++c)
+        clip.label_images[c] += labels_[i * set_->width() + c] == 1.f;
     }
-    std::sort(order.begin(), order.end());
-    const std::int64_t tenth = size() / 10;
-    std::vector<Split> home(clips_.size(), Split::train);
-    std::int64_t dealt = 0;
-    for (const auto& [hash, c] : order) {
-      if (dealt >= 2 * tenth) break;
-      home[c] = dealt < tenth ? Split::test : Split::valid;
-      dealt += sizes[c];
-    }
+    const auto home = partition_clips(clips);
     keep_rows([&](std::size_t i) { return home[rows_[i].clip] == split_; });
   }
 
@@ -280,11 +272,12 @@ class KdramaDataset {
 /// Part of the images of `test` that have a neighbour of their clip in `train`: 0 for the by-clip partition,
 /// 0.99 for the published ones, whose figures therefore speak of faces that the model has seen.
 inline double clip_overlap(const KdramaDataset& train, const KdramaDataset& test) {
-  std::set<std::string_view> seen;
-  for (std::int64_t i = 0; i < train.size(); ++i) seen.insert(train.clip_id(i));
-  std::int64_t shared = 0;
-  for (std::int64_t i = 0; i < test.size(); ++i) shared += seen.contains(test.clip_id(i));
-  return static_cast<double>(shared) / static_cast<double>(test.size());
+  const auto clips = [](const KdramaDataset& data) {
+    std::vector<std::string_view> ids;
+    for (std::int64_t i = 0; i < data.size(); ++i) ids.push_back(data.clip_id(i));
+    return ids;
+  };
+  return leakage(clips(train), clips(test)).share();
 }
 
 }  // namespace kfer::data

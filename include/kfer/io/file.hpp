@@ -32,6 +32,14 @@ namespace detail {
   throw IoError(text("cannot ", what, " '", path, "': ", std::generic_category().message(code)));
 }
 
+/// Calls again while a signal interrupts: what a call returns otherwise.
+template <class Call>
+auto uninterrupted(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 /// An owned file descriptor.
 class Descriptor {
  public:
@@ -52,25 +60,28 @@ class Descriptor {
   void reset() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
-  /// Closes and tells what close said (network file systems report lost writes only here).
-  int close() { return ::close(std::exchange(fd_, -1)) == 0 ? 0 : errno; }
+  /// Closes and tells what close said (network file systems report lost writes only here). Interrupted or
+  /// not, the descriptor is gone, and may be another thread's by now: there is no second try.
+  int close() { return ::close(std::exchange(fd_, -1)) == 0 || errno == EINTR ? 0 : errno; }
 
  private:
   int fd_ = -1;
 };
 
 inline Descriptor open_descriptor(const std::string& path, int flags) {
-  int fd;
-  do fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
-  while (fd < 0 && errno == EINTR);
-  return Descriptor(fd);
+  return Descriptor(uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); }));
+}
+
+/// Takes the advisory lock of a file; `operation` as flock's. False if another process has it, or the file
+/// system has no locks.
+inline bool lock(const Descriptor& fd, int operation) {
+  return uninterrupted([&] { return ::flock(fd.get(), operation); }) == 0;
 }
 
 /// Writes all of `bytes`, through interruptions and short writes.
 inline void write_all(int fd, Bytes bytes, std::string_view path) {
   while (!bytes.empty()) {
-    const auto n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
+    const auto n = uninterrupted([&] { return ::write(fd, bytes.data(), bytes.size()); });
     if (n <= 0) throw_io_error("write", path, n < 0 ? errno : ENOSPC);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
@@ -116,9 +127,9 @@ class File {
                         "offset ", offset, " is past what '", path_, "' can hold");
     std::size_t done = 0;
     while (done < out.size()) {
-      const auto n =
-          ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
-      if (n < 0 && errno == EINTR) continue;
+      const auto n = detail::uninterrupted([&] {
+        return ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+      });
       if (n < 0) detail::throw_io_error("read", path_, errno);
       if (n == 0) break;
       done += static_cast<std::size_t>(n);
@@ -162,11 +173,43 @@ inline std::string read_text(const std::string& path, std::uint64_t max_bytes = 
   return std::string(as_text(bytes));
 }
 
+namespace detail {
+
+/// What the name of a temporary file holds between the name of the file to be and the numbers of the process.
+inline constexpr std::string_view saving_marker = ".saving-";
+
+/// Removes the temporary files in `directory` that killed processes left of saves of the file called `name`
+/// (or, if empty, of any file), and spares those in use, which are locked. What cannot be removed stays: it
+/// is in nobody's way.
+inline void remove_leftovers(const std::string& directory, std::string_view name) {
+  DIR* listing = ::opendir(directory.c_str());
+  if (listing == nullptr) return;
+  while (const dirent* entry = ::readdir(listing)) {
+    const std::string_view found = entry->d_name;
+    const auto at = found.rfind(saving_marker);
+    if (at == std::string_view::npos || at == 0 || !(name.empty() || found.substr(0, at) == name)) continue;
+    const auto numbers = found.substr(at + saving_marker.size());
+    if (numbers.empty() || numbers.find_first_not_of("0123456789-") != std::string_view::npos) continue;
+    const std::string candidate = text(directory, '/', found);
+    const auto fd = open_descriptor(candidate, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (fd && lock(fd, LOCK_EX | LOCK_NB)) ::unlink(candidate.c_str());
+  }
+  ::closedir(listing);
+}
+
+}  // namespace detail
+
+/// Removes what killed processes left of unfinished saves in `directory`. Each save removes what is left of
+/// the same file; this is for files that may not be saved again.
+inline void remove_leftovers(const std::string& directory) {
+  detail::remove_leftovers(directory, "");
+}
+
 /// A new version of a file in the making: written to a temporary file beside it, and put in its place by
 /// `commit`.
 ///
-/// Until `commit` returns, whatever was at `path` before stays there complete, through a full disk, an I/O
-/// error or a kill at any point; after it, the new content is on disk under that name. Without `commit` the
+/// At any moment, `path` is what it was before or complete and new, through a full disk, an I/O error or a
+/// kill; once `commit` has returned, the new content is on disk under that name. Without `commit` the
 /// destructor removes the temporary file; one left behind by a killed process is removed by the next save of
 /// the same file (a lock tells it from one in use).
 class AtomicFile {
@@ -176,7 +219,8 @@ class AtomicFile {
     struct stat info;
     require<IoError>(::stat(path_.c_str(), &info) != 0 || S_ISREG(info.st_mode), "cannot save '", path_,
                      "': it exists and is not a regular file");
-    sweep();
+    const auto [directory, name] = detail::split_path(path_);
+    detail::remove_leftovers(directory, name);
     create();
     buffer_.reserve(buffer_size);
   }
@@ -206,7 +250,8 @@ class AtomicFile {
     require<ValueError>(static_cast<bool>(fd_), "'", path_, "' is saved twice or after a failure");
     flush();
     guarded([&] {
-      if (::fsync(fd_.get()) != 0) detail::throw_io_error("flush to disk", path_, errno);
+      if (detail::uninterrupted([&] { return ::fsync(fd_.get()); }) != 0)
+        detail::throw_io_error("flush to disk", path_, errno);
       if (::rename(temporary_.c_str(), path_.c_str()) != 0) detail::throw_io_error("save", path_, errno);
     });
     temporary_.clear();
@@ -216,13 +261,12 @@ class AtomicFile {
     if (!fd) detail::throw_io_error("open the directory", directory, errno);
     // Some file systems cannot sync a directory and say EINVAL: then renames are as durable there as they
     // get.
-    if (::fsync(fd.get()) != 0 && errno != EINVAL)
+    if (detail::uninterrupted([&] { return ::fsync(fd.get()); }) != 0 && errno != EINVAL)
       detail::throw_io_error("flush the directory", directory, errno);
   }
 
  private:
   static constexpr std::size_t buffer_size = 1 << 16;
-  static constexpr std::string_view marker = ".saving-";
 
   template <class Action>
   void guarded(const Action& action) {
@@ -248,7 +292,8 @@ class AtomicFile {
   void create() {
     static std::atomic<unsigned> counter{0};
     for (int attempt = 0; attempt < 100; ++attempt) {
-      temporary_ = text(path_, marker, static_cast<long>(::getpid()), '-', counter.fetch_add(1));
+      temporary_ =
+          text(path_, detail::saving_marker, static_cast<long>(::getpid()), '-', counter.fetch_add(1));
       fd_ = detail::open_descriptor(temporary_, O_WRONLY | O_CREAT | O_EXCL);
       if (!fd_ && errno == EEXIST) continue;
       if (!fd_) {
@@ -259,29 +304,11 @@ class AtomicFile {
       // The lock says "in use" to the sweep of others; one that came before the lock has unlinked the file:
       // again.
       struct stat info;
-      static_cast<void>(::flock(fd_.get(), LOCK_EX));
+      static_cast<void>(detail::lock(fd_, LOCK_EX));
       if (::fstat(fd_.get(), &info) == 0 && info.st_nlink > 0) return;
     }
     temporary_.clear();
     throw IoError(text("cannot save '", path_, "': no name is free for a temporary file"));
-  }
-
-  /// Removes what killed processes left of earlier saves of this file.
-  void sweep() const {
-    const auto [directory, name] = detail::split_path(path_);
-    const std::string prefix = text(name, marker);
-    DIR* listing = ::opendir(directory.c_str());
-    if (listing == nullptr) return;
-    while (const dirent* entry = ::readdir(listing)) {
-      const std::string_view found = entry->d_name;
-      const bool ours = found.starts_with(prefix) &&
-                        found.find_first_not_of("0123456789-", prefix.size()) == std::string_view::npos;
-      if (!ours) continue;
-      const std::string candidate = text(directory, '/', static_cast<const char*>(entry->d_name));
-      const auto fd = detail::open_descriptor(candidate, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-      if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(candidate.c_str());
-    }
-    ::closedir(listing);
   }
 
   std::string path_, temporary_;
@@ -305,7 +332,8 @@ inline void atomic_write(const std::string& path, std::string_view content) {
   atomic_write(path, [&](AtomicFile& file) { file.write(content); });
 }
 
-/// A log: a file opened for appending, each write handed to the system before it returns.
+/// A log of one writer: a file opened for appending, each write handed to the system before it returns. Of a
+/// write that fails, nothing stays.
 class AppendFile {
  public:
   /// Throws IoError if `path` can be neither opened nor created.
@@ -314,8 +342,24 @@ class AppendFile {
     if (!fd_) detail::throw_io_error("open", path_, errno);
   }
   const std::string& path() const { return path_; }
-  void write(Bytes bytes) { detail::write_all(fd_.get(), bytes, path_); }
+  /// Throws IoError if the disk refuses.
+  void write(Bytes bytes) {
+    struct stat before;
+    const bool known = ::fstat(fd_.get(), &before) == 0 && S_ISREG(before.st_mode);
+    try {
+      detail::write_all(fd_.get(), bytes, path_);
+    } catch (...) {
+      // What the disk took of it would be a torn record. If this fails too, readers must cope, as after a
+      // kill.
+      [[maybe_unused]] const bool restored = known && ::ftruncate(fd_.get(), before.st_size) == 0;
+      throw;
+    }
+  }
   void write(std::string_view characters) { write(as_bytes(characters)); }
+  /// Closes the file, the last occasion for the system to refuse what was written. Throws IoError.
+  void close() {
+    if (const int code = fd_ ? fd_.close() : 0) detail::throw_io_error("close", path_, code);
+  }
 
  private:
   std::string path_;

@@ -1,6 +1,6 @@
 // The protocol buffer wire format (https://protobuf.dev/programming-guides/encoding), as much as
-// tf.train.Example and TensorBoard events need: reading field by field with every length checked, and
-// writing.
+// tf.train.Example, TensorBoard events and ONNX models need: reading field by field with every length
+// checked, and writing.
 #pragma once
 
 #include <cstdint>
@@ -127,10 +127,12 @@ class ProtoReader {
 class ProtoWriter {
  public:
   void varint(std::uint32_t field, std::uint64_t value) { tag(field, WireType::varint), raw_varint(value); }
-  void bytes(std::uint32_t field, Bytes value) {
-    tag(field, WireType::bytes), raw_varint(value.size()), append(out_, value);
-  }
+  /// The tag and length of a bytes field (a nested message too) whose content the caller writes behind it.
+  void begin_bytes(std::uint32_t field, std::uint64_t size) { tag(field, WireType::bytes), raw_varint(size); }
+  void bytes(std::uint32_t field, Bytes value) { begin_bytes(field, value.size()), io::append(out_, value); }
   void bytes(std::uint32_t field, std::string_view value) { bytes(field, as_bytes(value)); }
+  /// The fields of another writer, behind those written so far.
+  void append(const ProtoWriter& fields) { io::append(out_, fields.out_); }
   void message(std::uint32_t field, const ProtoWriter& value) { bytes(field, value.out_); }
   void fixed(std::uint32_t field, float value) { tag(field, WireType::fixed32), append_le(out_, value); }
   void fixed(std::uint32_t field, double value) { tag(field, WireType::fixed64), append_le(out_, value); }

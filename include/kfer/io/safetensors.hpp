@@ -1,5 +1,12 @@
 // safetensors files: a JSON header that names tensors, then their bytes. Format:
 // https://huggingface.co/docs/safetensors (uint64 header size | JSON header | data; little-endian).
+//
+// The format has no checksum, so files that kfer writes carry one that every other reader takes for free
+// text: the header begins {"__metadata__": {"kfer.crc32c": "xxxxxxxx", "writer": "kfer", where x are the hex
+// digits of the CRC-32C of the whole file with these eight digits as zeros. Either entry makes the reader
+// demand the right digits in this place: a flipped bit can hide one of them but not both, and the one left
+// gives it away. Files of other software, without either entry, load unchecked: of those, damage to the data
+// and to names cannot be told from other data and names.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +21,7 @@
 #include <vector>
 
 #include "kfer/core/shape.hpp"
+#include "kfer/io/crc32c.hpp"
 #include "kfer/io/file.hpp"
 #include "kfer/io/json.hpp"
 
@@ -77,6 +85,28 @@ TensorView tensor_view(std::span<const T> values, const Shape& shape) {
   return {std::string(safetensors_dtype<T>), shape, std::as_bytes(values)};
 }
 
+namespace detail {
+
+/// Where the checksum stands in a header, and the two entries of metadata that tell of it.
+inline constexpr std::string_view checksum_key = "kfer.crc32c", writer_key = "writer", writer_kfer = "kfer";
+inline constexpr std::string_view checksum_place = R"({"__metadata__": {"kfer.crc32c": ")";
+inline constexpr std::string_view checksum_zeros = "00000000";
+
+inline std::string checksum_digits(std::uint32_t crc) {
+  std::string digits;
+  for (int shift = 28; shift >= 0; shift -= 4) digits += "0123456789abcdef"[crc >> shift & 15];
+  return digits;
+}
+
+/// The CRC-32C of the head of a file (size and header) whose checksum counts as zeros.
+inline std::uint32_t checksum_of_head(Bytes head) {
+  const auto at = sizeof(std::uint64_t) + checksum_place.size();
+  const auto crc = crc32c(as_bytes(checksum_zeros), crc32c(head.first(at)));
+  return crc32c(head.subspan(at + checksum_zeros.size()), crc);
+}
+
+}  // namespace detail
+
 /// The tensors of one file, in memory; views stay valid while any copy of this object lives.
 class Safetensors {
  public:
@@ -86,24 +116,17 @@ class Safetensors {
   /// wrong.
   static Safetensors open(const std::string& path) {
     const File file(path);
-    const auto size = static_cast<std::size_t>(file.size());
     Safetensors out(path);
-    std::byte prefix[8] = {};
-    const auto got = file.read_some(0, prefix);
-    out.header_size(Bytes(prefix, got), size);  // before room for the rest is taken
-    out.storage_.reset(new std::byte[size]);
-    file.read(0, std::span(out.storage_.get(), size));
-    out.read_header(Bytes(out.storage_.get(), size));
+    out.load(file.size(), [&](std::uint64_t at, std::span<std::byte> piece) { file.read(at, piece); });
     return out;
   }
 
   /// Checks the content of a file held in memory, and copies it. `name` is what messages call it.
   static Safetensors parse(Bytes content, std::string name = "safetensors") {
     Safetensors out(std::move(name));
-    out.header_size(content, content.size());
-    out.storage_.reset(new std::byte[content.size()]);
-    std::copy(content.begin(), content.end(), out.storage_.get());
-    out.read_header(Bytes(out.storage_.get(), content.size()));
+    out.load(content.size(), [&](std::uint64_t at, std::span<std::byte> piece) {
+      std::ranges::copy(content.subspan(static_cast<std::size_t>(at), piece.size()), piece.begin());
+    });
     return out;
   }
 
@@ -111,7 +134,10 @@ class Safetensors {
   const std::string& name() const { return name_; }
   /// All tensors, in the header's order.
   const std::vector<NamedTensor>& tensors() const { return tensors_; }
+  /// All metadata, without the checksum's own.
   const Metadata& metadata() const { return metadata_; }
+  /// Whether the file carries kfer's checksum, which then was right.
+  bool has_checksum() const { return has_checksum_; }
 
   /// The tensor called `name`, or null.
   const TensorView* find(const std::string& name) const {
@@ -147,9 +173,35 @@ class Safetensors {
  private:
   explicit Safetensors(std::string name) : name_(std::move(name)) {}
 
+  /// `read(at, piece)` fills a piece of the file's `size` bytes.
+  template <class Read>
+  void load(std::uint64_t size, const Read& read) {
+    require<FormatError>(size >= 8, "'", name_, "': ", size, " bytes are too few for a safetensors file");
+    std::byte prefix[8];
+    read(0, std::span(prefix));
+    const auto head_bytes = 8 + header_size(prefix, size);  // before room for the rest is taken
+    storage_.reset(new std::byte[static_cast<std::size_t>(size)]);
+    const std::span content(storage_.get(), static_cast<std::size_t>(size));
+    const auto head = content.first(head_bytes), data = content.subspan(head_bytes);
+    std::ranges::copy(prefix, head.begin());
+    read(8, head.subspan(8));
+    read_header(as_text(head).substr(8), data);
+
+    const auto stored = take_checksum(as_text(head).substr(8));
+    std::uint32_t crc = stored ? detail::checksum_of_head(head) : 0;
+    constexpr std::size_t piece_bytes = 1 << 18;  // summed while it is in the cache
+    for (std::size_t at = 0; at < data.size(); at += piece_bytes) {
+      const auto piece = data.subspan(at, std::min(piece_bytes, data.size() - at));
+      read(head_bytes + at, piece);
+      if (stored) crc = crc32c(piece, crc);
+    }
+    require<FormatError>(!stored || detail::checksum_digits(crc) == *stored, "'", name_,
+                         "': damaged: its CRC-32C is ", detail::checksum_digits(crc), ", stored is ",
+                         stored.value_or(""));
+    has_checksum_ = stored.has_value();
+  }
+
   std::size_t header_size(Bytes prefix, std::uint64_t file_size) const {
-    require<FormatError>(prefix.size() >= 8, "'", name_, "': ", prefix.size(),
-                         " bytes are too few for a safetensors file");
     const auto size = load_le<std::uint64_t>(prefix.data());
     require<FormatError>(size <= max_header_bytes, "'", name_, "': a header of ", size, " bytes, at most ",
                          max_header_bytes, " are allowed (is this a safetensors file?)");
@@ -158,13 +210,9 @@ class Safetensors {
     return static_cast<std::size_t>(size);
   }
 
-  void read_header(Bytes content) {
-    const auto header_bytes = header_size(content, content.size());
-    const auto header = as_text(content.subspan(8, header_bytes));
+  void read_header(std::string_view header, Bytes data) {
     require<FormatError>(header.starts_with('{'), "'", name_, "': the header does not start with '{'");
     const auto json = parse_json(header, text("'", name_, "', header"), 8);
-    const Bytes data = content.subspan(8 + header_bytes);
-
     for (const auto& [name, entry] : json.as_object()) {
       if (name == "__metadata__")
         read_metadata(entry);
@@ -173,6 +221,23 @@ class Safetensors {
     }
     check_layout(data);
     for (std::size_t i = 0; i < tensors_.size(); ++i) index_.emplace(tensors_[i].first, i);
+  }
+
+  /// The digits of the checksum, if the file is to have one; its metadata are taken away.
+  std::optional<std::string> take_checksum(std::string_view header) {
+    const auto digits = metadata(detail::checksum_key);
+    if (!digits && metadata(detail::writer_key) != detail::writer_kfer) return std::nullopt;
+    require<FormatError>(
+        digits && digits->size() == detail::checksum_zeros.size() &&
+            header.starts_with(detail::checksum_place) &&
+            header.substr(detail::checksum_place.size()).starts_with(*digits),
+        "'", name_, "': the checksum '", detail::checksum_key,
+        "' is not where it should be: damaged, or rewritten by software that must leave the metadata '",
+        detail::checksum_key, "' and '", detail::writer_key, "' out");
+    std::erase_if(metadata_, [](const auto& entry) {
+      return entry.first == detail::checksum_key || entry.first == detail::writer_key;
+    });
+    return digits;
   }
 
   void read_metadata(const Json& entry) {
@@ -245,19 +310,22 @@ class Safetensors {
   std::vector<NamedTensor> tensors_;
   std::unordered_map<std::string, std::size_t> index_;
   Metadata metadata_;
+  bool has_checksum_ = false;
 };
 
-/// The first bytes of a file that holds `tensors`: the size and the header, padded with spaces to a multiple
-/// of 8. Throws ValueError for a name used twice or reserved, ShapeError for data that do not fit dtype and
-/// shape.
+/// The first bytes of a file that holds `tensors`: the size and the header with the checksum of all, padded
+/// with spaces to a multiple of 8. Throws ValueError for a name used twice or reserved, ShapeError for data
+/// that do not fit dtype and shape.
 inline std::string safetensors_header(std::span<const NamedTensor> tensors, const Metadata& metadata = {}) {
   Json::Object header, pairs;
-  std::unordered_set<std::string_view> names;
+  pairs.emplace_back(std::string(detail::checksum_key), detail::checksum_zeros);
+  pairs.emplace_back(std::string(detail::writer_key), detail::writer_kfer);
+  std::unordered_set<std::string_view> names{detail::checksum_key, detail::writer_key};
   for (const auto& [key, value] : metadata) {
-    require<ValueError>(names.insert(key).second, "metadata key '", key, "' is given twice");
+    require<ValueError>(names.insert(key).second, "metadata key '", key, "' is given twice or reserved");
     pairs.emplace_back(key, value);
   }
-  if (!pairs.empty()) header.emplace_back("__metadata__", std::move(pairs));
+  header.emplace_back("__metadata__", std::move(pairs));
   names = {"__metadata__"};
   std::uint64_t offset = 0;
   for (const auto& [name, view] : tensors) {
@@ -280,7 +348,11 @@ inline std::string safetensors_header(std::span<const NamedTensor> tensors, cons
                       " bytes, at most ", Safetensors::max_header_bytes, " are allowed");
   std::byte size[8];
   store_le(size, static_cast<std::uint64_t>(json.size()));
-  return std::string(as_text(size)) += json;
+  std::string head = std::string(as_text(size)) + json;
+  auto crc = detail::checksum_of_head(as_bytes(head));
+  for (const auto& tensor : tensors) crc = crc32c(tensor.second.data, crc);
+  const auto digits = detail::checksum_digits(crc);
+  return head.replace(sizeof size + detail::checksum_place.size(), digits.size(), digits);
 }
 
 /// Saves `tensors` in the order given: the same input gives the same bytes. The file at `path` is replaced

@@ -98,6 +98,9 @@ class EventWriter {
     write(detail::encode_scalar_event(now(), step, tag, static_cast<float>(value)));
   }
 
+  /// Ends the file. Throws IoError if the disk refuses something written before only now.
+  void close() { file_.close(); }
+
   /// Adds a text, which TensorBoard shows as Markdown: arguments, notes. It must be UTF-8. Throws IoError.
   void add_text(std::string_view tag, std::int64_t step, std::string_view content) {
     write(detail::encode_text_event(now(), step, tag, content));

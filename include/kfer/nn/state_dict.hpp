@@ -100,10 +100,10 @@ inline float half_to_float(std::uint16_t h) {
   return std::bit_cast<float>(sign | rest | fraction << 13);
 }
 
-/// The elements of a stored tensor of any floating type, as T. Throws FormatError for integers.
+/// The elements of a stored tensor of any floating type, as T. Throws FormatError for integers, its message
+/// beginning with `where`.
 template <FloatingElement T>
-std::vector<T> floating_values(const io::Safetensors& file, const std::string& name) {
-  const auto& view = file.at(name);
+std::vector<T> floating_values(const io::TensorView& view, std::string_view where) {
   std::vector<T> out(static_cast<std::size_t>(view.shape.numel()));
   const auto convert = [&]<class S>(S, auto to_number) {
     for (std::size_t i = 0; i < out.size(); ++i) {
@@ -122,9 +122,12 @@ std::vector<T> floating_values(const io::Safetensors& file, const std::string& n
   else if (view.dtype == "F16")
     convert(std::uint16_t{}, half_to_float);
   else
-    throw FormatError(
-        text("'", file.name(), "': tensor '", name, "' is ", view.dtype, ", expected a floating type"));
+    throw FormatError(text(where, " is ", view.dtype, ", expected a floating type"));
   return out;
+}
+template <FloatingElement T>
+std::vector<T> floating_values(const io::Safetensors& file, const std::string& name) {
+  return floating_values<T>(file.at(name), text("'", file.name(), "': tensor '", name, "'"));
 }
 
 }  // namespace detail
@@ -174,21 +177,20 @@ void save_weights(M& m, const std::string& path, io::Metadata metadata = {}) {
   io::write_safetensors(path, tensors, metadata);
 }
 
-/// Loads what `save_weights` or PyTorch's safetensors saved; any floating type is converted. Throws IoError,
-/// FormatError (a damaged file, or weights of another model: both are named), ShapeError as
-/// `load_state_dict`. The module is unchanged if it throws.
+/// Loads what `save_weights` or PyTorch's safetensors saved; any floating type is converted. Throws
+/// FormatError (weights of another model: both are named), ShapeError as `load_state_dict`. The module is
+/// unchanged if it throws.
 template <Module M>
-void load_weights(M& m, const std::string& path, const LoadOptions& options = {}) {
+void load_weights(M& m, const io::Safetensors& file, const LoadOptions& options = {}) {
   using Value = tensor_type_t<M>;
   using T = typename Value::value_type;
-  const auto file = io::Safetensors::open(path);
   const auto own = model_name(m);
   const auto theirs = file.metadata("model").value_or("");
-  require<FormatError>(own.empty() || theirs.empty() || own == theirs, "'", path, "' holds weights of '",
-                       theirs, "', expected weights of '", own, "'");
+  require<FormatError>(own.empty() || theirs.empty() || own == theirs, "'", file.name(),
+                       "' holds weights of '", theirs, "', expected weights of '", own, "'");
   const auto misfits = detail::compare_entries(
       m, file.tensors(), [](const io::TensorView& t) -> const Shape& { return t.shape; }, options);
-  require<ShapeError>(!misfits.any(), misfits.message(text("'", path, "' does not fit the model")));
+  require<ShapeError>(!misfits.any(), misfits.message(text("'", file.name(), "' does not fit the model")));
   StateDict<T, typename Value::device_type> dict;
   for_each_member(m, [&](const std::string& name, auto& x) {
     using X = std::remove_reference_t<decltype(x)>;
@@ -197,6 +199,12 @@ void load_weights(M& m, const std::string& path, const LoadOptions& options = {}
         dict.emplace_back(name, Value(x.shape(), std::span<const T>(detail::floating_values<T>(file, name))));
   });
   load_state_dict(m, dict, options);
+}
+
+/// The same from a file. Throws IoError and FormatError also for one that cannot be read or is damaged.
+template <Module M>
+void load_weights(M& m, const std::string& path, const LoadOptions& options = {}) {
+  load_weights(m, io::Safetensors::open(path), options);
 }
 
 }  // namespace kfer

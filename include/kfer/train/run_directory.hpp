@@ -2,11 +2,13 @@
 // weights/{best,last}.safetensors and state.safetensors.
 #pragma once
 
+#include <dirent.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 
 #include "kfer/io/file.hpp"
 
@@ -15,15 +17,16 @@ namespace kfer {
 /// A directory that one run at a time may write to.
 class RunDirectory {
  public:
-  /// Makes the directory with everything above it, and takes its lock. Throws IoError if the system refuses,
-  /// UsageError if another process has the run.
+  /// Makes the directory with everything above it, takes its lock, and removes what a killed process left of
+  /// unfinished saves. Throws IoError if the system refuses, UsageError if another process has the run.
   explicit RunDirectory(std::string path) : path_(std::move(path)) {
     require<UsageError>(!path_.empty(), "a run needs a directory");
     make(path_ + "/weights");
     lock_ = io::detail::open_descriptor(path_, O_RDONLY | O_DIRECTORY);
     if (!lock_) io::detail::throw_io_error("open the directory", path_, errno);
-    require<UsageError>(::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, "'", path_,
+    require<UsageError>(io::detail::lock(lock_, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK, "'", path_,
                         "' is in use by another process");
+    for (const auto& directory : {path_, path_ + "/weights"}) io::remove_leftovers(directory);
   }
 
   const std::string& path() const { return path_; }
@@ -33,6 +36,19 @@ class RunDirectory {
   std::string best() const { return path_ + "/weights/best.safetensors"; }
   std::string last() const { return path_ + "/weights/last.safetensors"; }
   bool has_state() const { return ::access(state().c_str(), F_OK) == 0; }
+
+  /// Removes what an earlier run left beside its state: weights, events, and the pages and figures that its
+  /// program made of them. What cannot be removed stays.
+  void remove_products() const {
+    for (const auto& file : {best(), last(), path_ + "/result.json", path_ + "/report.html"})
+      ::unlink(file.c_str());
+    DIR* listing = ::opendir(path_.c_str());
+    if (listing == nullptr) return;
+    while (const dirent* entry = ::readdir(listing))
+      if (std::string_view(entry->d_name).starts_with("events.out.tfevents."))
+        ::unlink((path_ + '/' + entry->d_name).c_str());
+    ::closedir(listing);
+  }
 
  private:
   static void make(const std::string& path) {

@@ -18,8 +18,8 @@ struct rearrange_impl;
 namespace detail {
 template <FloatingElement T, class D>
 struct ReshapeBackward {
-  Shape shape;
-  void operator()(const Tensor<T, D>& dy, InputGrads<T, D>& grads) { grads.add(0, dy.reshape(shape)); }
+  Shape from, to;
+  void operator()(const Tensor<T, D>& dy, InputGrads<T, D>& grads) { grads.add(0, dy.reshape(from)); }
 };
 
 template <FloatingElement T, class D>
@@ -56,7 +56,7 @@ struct SliceBackward {
 /// agree.
 template <FloatingElement T, class D>
 Variable<T, D> reshape(const Variable<T, D>& x, const Shape& shape) {
-  return record(x.value().reshape(shape), {x}, detail::ReshapeBackward<T, D>{x.shape()});
+  return record(x.value().reshape(shape), {x}, detail::ReshapeBackward<T, D>{x.shape(), shape});
 }
 
 /// Joins dimension `first` and all after it into one: [N, C, H, W] -> [N, C * H * W].

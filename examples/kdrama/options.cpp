@@ -1,0 +1,141 @@
+#include "kdrama/options.hpp"
+
+#include "kfer/data/augment.hpp"
+
+namespace kdrama {
+
+using namespace kfer;
+
+namespace {
+
+void add_data(Flags& flags, DataOptions& o) {
+  flags.add("data-path", o.data_path, "directory with tfrecords/ and label/")
+      .add("split", o.split, "published: by image; by-clip: no clip on two sides",
+           {.choices = {"published", "by-clip"}})
+      .add("augment", o.augment, text("of training images; ", data::augmentation_help))
+      .add("on-corrupt", o.on_corrupt, "what a damaged record does", {.choices = {"fail", "skip"}})
+      .add("limit", o.limit, "train on the first so many images only; 0: all", {.min = 0})
+      .add("workers,j", o.workers, "threads that decode images; 0: none besides the training loop",
+           {.min = 0, .max = 256});
+}
+
+void add_device(Flags& flags, DeviceOptions& o) {
+  flags.add("device", o.device, "cpu or cuda")
+      .add("amp", o.amp, "cuda: activations in bfloat16, parameters in float")
+      .add("strict-fp32", o.strict_fp32, "cuda: no TensorFloat-32 in products of float")
+      .add("eager", o.eager, "cuda: launch every kernel of a step instead of replaying a captured graph");
+}
+
+void add_run(Flags& flags, RunOptions& o, const char* default_name) {
+  flags.add("output-dir", o.output_dir, "where runs are kept")
+      .add("name", o.name, text("of the run (default: ", default_name, ")"))
+      .add("save-every", o.save_every, "also save the state every so many steps; 0: every epoch", {.min = 0})
+      .add("resume", o.resume, "continue the run of this name")
+      .add("overwrite", o.overwrite, "begin anew although there is a run of this name")
+      .add("test-only", o.test_only, "only evaluate the run's best weights, or --test-weights")
+      .add("test-weights", o.test_weights, "weights for --test-only (safetensors)");
+}
+
+}  // namespace
+
+void PretrainOptions::add_to(Flags& flags) {
+  add_data(flags, data);
+  add_device(flags, device);
+  flags
+      .add("set", set, "whose training images are reconstructed",
+           {.choices = {"multi-label", "22_emo", "6_basic_emo"}})
+      .add("batch-size,b", batch_size, "images a step; the last partial batch is dropped", {.min = 1})
+      .add("epochs", epochs, "at most", {.min = 0})
+      .add("lr", lr, "learning rate of Adam", {.min = 0})
+      .add("epsilon", epsilon, "of Adam, outside of the bias correction as in Keras", {.min = 1e-30})
+      .add("noise", noise, "deviation of the normal noise that shows denoising", {.min = 0, .max = 1})
+      .add("seed", seed, "of weights, order and noise");
+  add_run(flags, run, "autoencoder");
+}
+
+void Options::add_to(Flags& flags) {
+  add_data(flags, data);
+  if (!multi_label()) flags.add("task", task, "emotions to tell apart", {.choices = {"6", "22"}});
+  flags.add("model", model, "what to train", {.choices = {"autoencoder", "conv_net", "resnet50"}});
+  add_device(flags, device);
+  flags.add("batch-size,b", batch_size, "images a step; the last partial batch is dropped", {.min = 1})
+      .add("epochs", epochs, "at most", {.min = 0})
+      .add("patience", patience, "epochs without a better val_loss before training stops; 0: never",
+           {.min = 0})
+      .add("lr", lr, "learning rate of the first step", {.min = 0})
+      .add("lr-decay", lr_decay, "factor on the learning rate over --lr-decay-epochs, applied continuously",
+           {.min = 0, .max = 1})
+      .add("lr-decay-epochs", lr_decay_epochs, "see --lr-decay", {.min = 1e-9})
+      .add("epsilon", epsilon, "of Adam, outside of the bias correction as in Keras", {.min = 1e-30})
+      .add("kernel", kernel, "conv_net: extent of its kernels", {.min = 1, .max = 31});
+  if (!multi_label())
+    flags.add("class-weights", class_weights, "of the loss; auto: published for 6 classes, none for 22",
+              {.choices = {"auto", "published", "none"}});
+  flags.add("freeze", freeze, "resnet50: layers that are not trained", {.choices = {"published", "none"}})
+      .add("weights", weights, "resnet50: backbone to start from (safetensors with torchvision's names)")
+      .add("autoencoder", autoencoder,
+           "autoencoder: pre-trained weights (safetensors), instead of pre-training")
+      .add("pretrain-epochs", pretrain_epochs, "autoencoder: epochs of reconstruction before", {.min = 0})
+      .add("pretrain-lr", pretrain_lr, "autoencoder: learning rate of the reconstruction", {.min = 0})
+      .add("seed", seed, "of weights, order and dropout");
+  add_run(flags, run, "the model");
+}
+
+const data::LabelSet& Options::set() const {
+  return task == "6" ? data::basic6 : task == "22" ? data::emo22 : data::multi_label;
+}
+
+Options published_recipe(const std::string& task, const std::string& model) {
+  Options o;
+  o.task = task;
+  o.model = model;
+  if (!o.multi_label()) o.kernel = 3;
+  return o;
+}
+
+Options quick_recipe(const std::string& task, const std::string& model) {
+  Options o = published_recipe(task, model);
+  o.batch_size = 32;
+  o.freeze = "none";
+  double last_lr = 1e-4;
+  o.lr = 1e-3;
+  if (model == "autoencoder") {
+    o.epochs = 25;
+    o.pretrain_epochs = 6;
+    o.lr = 4e-4;
+    last_lr = 1.2e-4;
+  } else {
+    o.epochs = model == "conv_net" ? 6 : 10;
+  }
+  o.lr_decay = last_lr / o.lr;
+  o.lr_decay_epochs = static_cast<double>(o.epochs);
+  return o;
+}
+
+std::string describe_schedule(const Options& o) {
+  std::string out =
+      text("at most ", o.epochs, " epochs of batches of ", o.batch_size, ", Adam, learning rate ", o.lr,
+           " times ", o.lr_decay, " every ", o.lr_decay_epochs, " epochs");
+  if (o.patience) out += text(", stopped after ", o.patience, " epochs without a better validation loss");
+  if (o.model == "autoencoder" && o.autoencoder.empty() && o.pretrain_epochs)
+    out += text(", after ", o.pretrain_epochs, " epochs of reconstruction");
+  return out;
+}
+
+namespace {
+template <class O>
+io::Json all_flags(O& options) {
+  Flags flags("", "");
+  options.add_to(flags);
+  return flags.to_json();
+}
+}  // namespace
+
+io::Json arguments_of(Options options) {
+  return all_flags(options);
+}
+io::Json arguments_of(PretrainOptions options) {
+  return all_flags(options);
+}
+
+}  // namespace kdrama
