@@ -185,7 +185,7 @@ def autoencoder(out):
     # Keras 2 named variables so, and kept Adam's slots beside them; one is enough to be skipped.
     names["layer_with_weights-0/bias/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE"] = np.zeros(32, np.float32)
     names["optimizer/iter/.ATTRIBUTES/VARIABLE_VALUE"] = np.int64(7)
-    names["_CHECKPOINTABLE_OBJECT_GRAPH"] = np.array(b"\x0a\x00")
+    names["_CHECKPOINTABLE_OBJECT_GRAPH"] = np.array(b"graph")
     ordered = sorted(names)
     with tempfile.TemporaryDirectory() as folder:
         prefix = f"{folder}/tf_autoencoder"

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "kdrama/options.hpp"
+#include "kfer/data/augment.hpp"
 #include "kfer/data/kdrama.hpp"
 #include "kfer/data/loader.hpp"
 #include "kfer/data/prefetch.hpp"

@@ -7,7 +7,9 @@
 
 #include "kdrama/pretrain_on.hpp"
 #include "kfer/data/class_weights.hpp"
+#include "kfer/data/leakage.hpp"
 #include "kfer/metrics/metrics.hpp"
+#include "kfer/models/torchvision_weights.hpp"
 
 namespace kdrama {
 
@@ -62,7 +64,7 @@ class Experiment {
       }
       return train_and_test(model);
     }
-    models::ResNet50Classifier<T, D> model(classes, random);
+    models::ResNet50Classifier<T, D> model(classes, random, backbone_form());
     if (!options_.weights.empty())
       load_weights(model.backbone, options_.weights);
     else if (!options_.run.test_only)
@@ -73,6 +75,17 @@ class Experiment {
   }
 
  private:
+  std::string tested_weights() const {
+    return options_.run.test_weights.empty() ? options_.directory() + "/weights/best.safetensors"
+                                             : options_.run.test_weights;
+  }
+
+  /// Keras' form, as published, unless the weights given are of torchvision's.
+  models::ResNetConfig backbone_form() const {
+    const std::string path = options_.run.test_only ? tested_weights() : options_.weights;
+    return path.empty() ? models::ResNetConfig::keras() : models::resnet_config_of(path);
+  }
+
   TrainerOptions training() const {
     TrainerOptions o;
     o.directory = options_.directory();
@@ -143,9 +156,7 @@ class Experiment {
     Result result;
     result.pretrained = !options_.weights.empty();
     if (options_.run.test_only)
-      load_weights(model, options_.run.test_weights.empty()
-                              ? options_.directory() + "/weights/best.safetensors"
-                              : options_.run.test_weights);
+      load_weights(model, tested_weights());
     else if (!train(model, result))
       return result;
     const Part all(test_, 0, test_.size());
@@ -158,10 +169,17 @@ class Experiment {
     result.scores = scores_of({result.probabilities, result.labels, test_.classes()}, options_.multi_label());
     result.baseline = baseline_scores(train_, test_);
     result.samples = samples(result);
+    result.leakage = data::leakage(clips(train_), clips(test_)).percent();
     result.train_images = used_.size();
     result.valid_images = valid_.size();
     result.test_images = test_.size();
     return result;
+  }
+
+  static std::vector<std::string_view> clips(const Dataset& dataset) {
+    std::vector<std::string_view> out;
+    for (std::int64_t i = 0; i < dataset.size(); ++i) out.push_back(dataset.clip_id(i));
+    return out;
   }
 
   /// The first test images that were understood and the first that were not, as many of each.
@@ -203,6 +221,7 @@ class Experiment {
   template <class Model>
   bool train(Model& model, Result& result) {
     data::LoaderOptions l = loading(options_.data, options_.batch_size, options_.seed, true);
+    l.transform = data::augmentation(options_.data.augment);
     Loader loader(used_, l);
     const Part valid(valid_, 0, valid_.size());
     Loader valid_loader(valid, loading(options_.data, options_.batch_size, options_.seed, false));

@@ -1,6 +1,6 @@
 #include "kdrama/options.hpp"
 
-#include "kfer/data/kdrama.hpp"
+#include "kfer/data/augment.hpp"
 
 namespace kdrama {
 
@@ -12,7 +12,7 @@ void add_data(Flags& flags, DataOptions& o) {
   flags.add("data-path", o.data_path, "directory with tfrecords/ and label/")
       .add("split", o.split, "published: by image; by-clip: no clip on two sides",
            {.choices = {"published", "by-clip"}})
-      .add("augment", o.augment, "of training images, as \"flip,crop,colour,erase\"; published: none")
+      .add("augment", o.augment, text("of training images; ", data::augmentation_help))
       .add("on-corrupt", o.on_corrupt, "what a damaged record does", {.choices = {"fail", "skip"}})
       .add("limit", o.limit, "train on the first so many images only; 0: all", {.min = 0})
       .add("workers,j", o.workers, "threads that decode images; 0: none besides the training loop",

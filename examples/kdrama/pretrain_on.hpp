@@ -20,7 +20,9 @@ PretrainResult fit_autoencoder(models::Autoencoder<T, D>& model, const Dataset& 
                                TrainerOptions trainer_options) {
   const Part used = used_part(train, o.data), fit(train, 0, used.size() - used.size() / 10),
              held_out(train, fit.size(), used.size());
-  Loader loader(fit, loading(o.data, o.batch_size, o.seed, true));
+  data::LoaderOptions l = loading(o.data, o.batch_size, o.seed, true);
+  l.transform = data::augmentation(o.data.augment);
+  Loader loader(fit, l);
   std::optional<Loader> held_out_loader;
   if (held_out.size()) held_out_loader.emplace(held_out, loading(o.data, o.batch_size, o.seed, false));
   Adam<float, D> optimizer(named_parameters(model), {.lr = o.lr, .epsilon = o.epsilon, .epsilon_hat = true});

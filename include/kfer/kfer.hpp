@@ -37,3 +37,4 @@
 #include "kfer/models/autoencoder.hpp"
 #include "kfer/models/conv_net.hpp"
 #include "kfer/models/resnet.hpp"
+#include "kfer/models/resnet18.hpp"

@@ -1,5 +1,6 @@
-// JPEG and PNG.
+// JPEG and PNG, and the Exif notes in them.
 #include "fuzz.hpp"
+#include "kfer/io/exif.hpp"
 #include "kfer/io/image.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -15,9 +16,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         content[at + 8 + length + i] = static_cast<std::byte>(crc >> (24 - 8 * i) & 255);
       at += 12 + length;
     }
+  const int orientation = exif_orientation(content);
+  fuzz::check(orientation >= 1 && orientation <= 8);
   fuzz::run([&] {
     const auto image = decode_image(content, {.max_pixels = 1 << 16});
     fuzz::check(image.pixels.size() == static_cast<std::size_t>(image.height) * image.width * 3);
+    const auto turned = upright(image, orientation);
+    fuzz::check(turned.pixels.size() == image.pixels.size());
+    fuzz::check((orientation >= 5) == (turned.height == image.width && turned.width == image.height) ||
+                image.height == image.width);
   });
   return 0;
 }

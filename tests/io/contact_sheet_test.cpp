@@ -38,7 +38,7 @@ std::string drawn(char c) {
   const auto image = sheet.image();
   std::string out;
   for (int y = 0; y < 8; ++y) {
-    for (int x = 0; x < 5; ++x) out += pixel(image, 4 + y, 4 + x) == black ? '#' : '.';
+    for (int x = 0; x < 5; ++x) out += pixel(image, 8 + y, 4 + x) == black ? '#' : '.';
     out += '\n';
   }
   return out;
@@ -134,11 +134,11 @@ TEST_CASE("headings and captions are written in a font whose letters differ") {
   ContactSheet sheet({.columns = 1, .cell = 64});
   sheet.row("F").add(filled(64, 64, {255, 0, 0}), 64, 64, "FF");
   const auto image = sheet.image();
-  CHECK(image.height == 4 + (9 + 4) + (64 + 2 + 9 + 4));
+  CHECK(image.height == 4 + (4 + 9 + 2) + (64 + 2 + 9 + 4));
   CHECK(count(image, black) == 5 + 6 + 3);
   CHECK(count(image, caption_grey) == 2 * (5 + 6 + 3));
-  CHECK(pixel(image, 4 + 13 + 64 + 2, 4) == caption_grey);
-  CHECK(pixel(image, 4 + 13 + 64 + 2, 4 + 6 + 4) == caption_grey);
+  CHECK(pixel(image, 4 + 15 + 64 + 2, 4) == caption_grey);
+  CHECK(pixel(image, 4 + 15 + 64 + 2, 4 + 6 + 4) == caption_grey);
 }
 
 TEST_CASE("long text is cut or wrapped within its own room; bytes that are no ASCII become boxes") {

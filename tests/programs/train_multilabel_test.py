@@ -4,8 +4,10 @@
 usage: train_multilabel_test.py DIRECTORY-OF-PROGRAMS
 """
 
+import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -48,7 +50,7 @@ class TrainMultilabel(unittest.TestCase):
         return program("train_multilabel", *cls.arguments(name, *more))
 
     def file(self, name, which):
-        with open(os.path.join(self.folder.name, "runs", "multilabel", name, which), "rb") as file:
+        with open(os.path.join(self.folder.name, "runs", "multi-label", name, which), "rb") as file:
             return file.read()
 
     def same_run(self, name):
@@ -70,9 +72,38 @@ class TrainMultilabel(unittest.TestCase):
             self.assertIn(word, lines[0])
 
     def test_prints_published_obtained_difference(self):
-        self.assertIn("published   obtained   difference", self.whole.stdout)
-        for line in ("exact match at 0.5       10.56 %", "micro-F1 at 0.2          48.61 %", "argmax accuracy          45.21 %"):
-            self.assertIn(line, self.whole.stdout)
+        lines = {line[:18].strip(): line[18:].split() for line in self.whole.stdout.splitlines()}
+        self.assertEqual(lines[""], ["published", "obtained", "difference", "majority"])
+        for name, figure in (("exact match at 0.5", "10.56"), ("micro-F1 at 0.2", "48.61"), ("argmax accuracy", "45.21")):
+            published, obtained, difference, majority = lines[name]
+            self.assertEqual(published, figure)
+            self.assertAlmostEqual(float(obtained) - float(published), float(difference), delta=0.011)
+            self.assertTrue(0 <= float(majority) <= 100)
+
+    def test_the_run_says_what_it_was(self):
+        result = json.loads(self.file("whole", "result.json"))
+        self.assertEqual(result["epochs"], 3)
+        self.assertEqual(result["arguments"]["model"], "autoencoder")
+        self.assertEqual((result["train_images"], result["valid_images"], result["test_images"]), (400, 50, 50))
+        report = self.file("whole", "report.html").decode()
+        for words in ("Synthetic faces", "Autoencoder, multi-label", "micro-F1", "CPU, 2 threads"):
+            self.assertIn(words, report)
+        weights = self.file("whole", "weights/best.safetensors")
+        metadata = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])["__metadata__"]
+        self.assertEqual(metadata["model"], "autoencoder_classifier")
+        self.assertEqual(metadata["task"], "multi-label")
+        self.assertEqual(metadata["activation"], "sigmoid")
+        self.assertEqual(metadata["image_size"], "64")
+        self.assertEqual(len(metadata["labels"].split(",")), 24)
+
+    def test_the_leakage_of_both_splits(self):
+        def share(text):
+            return float(re.search(r"([\d.]+) % of the test images have an image of the same clip in train", text)[1])
+
+        self.assertGreater(share(self.whole.stdout), 50)
+        honest = self.train("honest", "--split", "by-clip", "--epochs", 1)
+        self.assertEqual(honest.returncode, 0, honest.stderr)
+        self.assertEqual(share(honest.stdout), 0)
 
     def test_the_same_seed_gives_the_same_files(self):
         self.assertEqual(self.train("again").returncode, 0)
@@ -136,7 +167,7 @@ class TrainMultilabel(unittest.TestCase):
         self.refused(*self.arguments("large", "--batch-size", 4096), says=["4096", "360"])
 
     def test_weights_of_another_model(self):
-        theirs = os.path.join(self.folder.name, "runs/multilabel/whole/weights/best.safetensors")
+        theirs = os.path.join(self.folder.name, "runs/multi-label/whole/weights/best.safetensors")
         self.refused("--data-path", self.data, "--model", "conv_net", "--test-only", "--test-weights", theirs,
                      says=["best.safetensors", "autoencoder_classifier", "conv_net"])
 

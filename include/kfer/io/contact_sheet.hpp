@@ -170,8 +170,9 @@ class ContactSheet {
     return static_cast<int>(std::min<std::size_t>(letters, 80)) * advance();
   }
   int caption_height() const { return options_.caption_lines * line_height(); }
+  int heading_height() const { return gap + line_height() + gap / 2; }
   int row_height(const Row& row) const {
-    return (row.heading.empty() ? 0 : line_height() + gap) +
+    return (row.heading.empty() ? 0 : heading_height()) +
            (row.pictures.empty() ? 0 : options_.cell + gap / 2 + caption_height() + gap);
   }
 
@@ -225,8 +226,8 @@ class ContactSheet {
   void draw_row(Canvas& canvas, const Row& row, int top) const {
     if (!row.heading.empty()) {
       const auto room = static_cast<std::size_t>((canvas.image.width - 2 * gap) / advance());
-      canvas.write(cut(letters_of(row.heading), room), top, gap, options_.text_scale, 0);
-      top += line_height() + gap;
+      canvas.write(cut(letters_of(row.heading), room), top + gap, gap, options_.text_scale, 0);
+      top += heading_height();
     }
     int left = gap;
     const auto room = static_cast<std::size_t>(options_.cell / advance());

@@ -356,6 +356,10 @@ class AppendFile {
     }
   }
   void write(std::string_view characters) { write(as_bytes(characters)); }
+  /// Closes the file, the last occasion for the system to refuse what was written. Throws IoError.
+  void close() {
+    if (const int code = fd_ ? fd_.close() : 0) detail::throw_io_error("close", path_, code);
+  }
 
  private:
   std::string path_;

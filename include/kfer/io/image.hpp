@@ -1,5 +1,6 @@
 // Images in memory: JPEG and PNG decoded to RGB bytes. Everything a file declares is checked before a pixel
-// is decoded. This is the only header that reaches stb_image.
+// is decoded. Regular baseline JPEGs are decoded here, to stb_image's bits; all else is stb_image's, which
+// this is the only header to reach.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "kfer/core/error.hpp"
 #include "kfer/io/bytes.hpp"
 #include "kfer/io/crc32.hpp"
+#include "kfer/io/detail/jpeg_baseline.hpp"
 #include "kfer/io/detail/stb_image.hpp"
 
 namespace kfer::io {
@@ -145,26 +147,32 @@ inline ImageSize check_encoded(Bytes bytes, const ImageLimits& limits) {
   return size;
 }
 
-using StbPixels = std::unique_ptr<stb::stbi_uc, decltype(&std::free)>;
-
-/// Decodes what `check_encoded` has passed, to RGB.
-inline StbPixels decode_checked(Bytes bytes, ImageSize size) {
+/// Decodes what `check_encoded` has passed into `rgb`, by stb_image.
+inline void decode_by_stb(Bytes bytes, ImageSize size, std::span<std::uint8_t> rgb) {
   // The largest blocks: 16-bit RGBA, planes or coefficients padded to whole blocks, the compressed data
   // (doubled as they grow), the decoder's state.
   const auto padded =
       (static_cast<std::size_t>(size.height) + 64) * (static_cast<std::size_t>(size.width) + 64);
   const StbBlockLimit limit(padded * 8 + bytes.size() * 2 + (std::size_t{1} << 16));
   int width = 0, height = 0, channels = 0;
-  StbPixels pixels(stb::stbi_load_from_memory(reinterpret_cast<const stb::stbi_uc*>(bytes.data()),
-                                              static_cast<int>(bytes.size()), &width, &height, &channels, 3),
-                   &std::free);
+  const std::unique_ptr<stb::stbi_uc, decltype(&std::free)> pixels(
+      stb::stbi_load_from_memory(reinterpret_cast<const stb::stbi_uc*>(bytes.data()),
+                                 static_cast<int>(bytes.size()), &width, &height, &channels, 3),
+      &std::free);
   if (!pixels) {
     const char* reason = stb::stbi_failure_reason();
     throw FormatError(text("image: cannot be decoded: ", reason ? reason : "no reason given"));
   }
   require<FormatError>(width == size.width && height == size.height, "image: decoded to ", width, " x ",
                        height, " pixels, its header states ", size.width, " x ", size.height);
-  return pixels;
+  std::copy_n(pixels.get(), rgb.size(), rgb.data());
+}
+
+/// Decodes what `check_encoded` has passed into `rgb`, height * width * 3 bytes.
+inline void decode_checked(Bytes bytes, ImageSize size, std::span<std::uint8_t> rgb) {
+  thread_local BaselineJpeg baseline;
+  if (bytes[0] == std::byte{0xff} && baseline.decode(bytes, size.height, size.width, rgb.data())) return;
+  decode_by_stb(bytes, size, rgb);
 }
 
 }  // namespace detail
@@ -180,9 +188,10 @@ inline ImageSize image_size(Bytes encoded, const ImageLimits& limits = {}) {
 /// none), and for more pixels than `limits` allow.
 inline Image decode_image(Bytes encoded, const ImageLimits& limits = {}) {
   const auto size = detail::check_encoded(encoded, limits);
-  const auto decoded = detail::decode_checked(encoded, size);
-  const auto n = static_cast<std::size_t>(size.height) * static_cast<std::size_t>(size.width) * 3;
-  return {size.height, size.width, 3, {decoded.get(), decoded.get() + n}};
+  Image image{.height = size.height, .width = size.width, .channels = 3, .pixels = {}};
+  image.pixels.resize(static_cast<std::size_t>(size.height) * static_cast<std::size_t>(size.width) * 3);
+  detail::decode_checked(encoded, size, image.pixels);
+  return image;
 }
 
 /// Decodes an image that must be `expected` in size into `out`, height * width * 3 bytes. Throws FormatError
@@ -197,8 +206,7 @@ inline void decode_image_into(Bytes encoded, ImageSize expected, std::span<std::
   const auto size = detail::check_encoded(encoded, {});
   require<FormatError>(size == expected, "image: expected ", expected.width, " x ", expected.height,
                        " pixels, got ", size.width, " x ", size.height);
-  const auto decoded = detail::decode_checked(encoded, size);
-  std::copy_n(decoded.get(), out.size(), out.data());
+  detail::decode_checked(encoded, size, out);
 }
 
 }  // namespace kfer::io

@@ -10,10 +10,10 @@ namespace kfer::models {
 
 /// One tensor of a foreign file, converted, and where it came from: a line of an importer's report.
 struct ImportedTensor {
-  std::string name;    ///< kfer's, as in state_dict; empty: kfer's model has no place for it (`note` says why)
-  std::string source;  ///< the tensor's name in the foreign file
-  std::string note;    ///< how it was converted: "HWIO -> OIHW", ...
-  Shape shape;         ///< kfer's
+  std::string name;  ///< kfer's, as in state_dict; empty: kfer's model has no place for it (`note` says why)
+  std::string source;         ///< the tensor's name in the foreign file
+  std::string note;           ///< how it was converted: "HWIO -> OIHW", ...
+  Shape shape;                ///< kfer's
   std::vector<float> values;  ///< row-major in `shape`; empty if `name` is
 };
 

@@ -177,21 +177,20 @@ void save_weights(M& m, const std::string& path, io::Metadata metadata = {}) {
   io::write_safetensors(path, tensors, metadata);
 }
 
-/// Loads what `save_weights` or PyTorch's safetensors saved; any floating type is converted. Throws IoError,
-/// FormatError (a damaged file, or weights of another model: both are named), ShapeError as
-/// `load_state_dict`. The module is unchanged if it throws.
+/// Loads what `save_weights` or PyTorch's safetensors saved; any floating type is converted. Throws
+/// FormatError (weights of another model: both are named), ShapeError as `load_state_dict`. The module is
+/// unchanged if it throws.
 template <Module M>
-void load_weights(M& m, const std::string& path, const LoadOptions& options = {}) {
+void load_weights(M& m, const io::Safetensors& file, const LoadOptions& options = {}) {
   using Value = tensor_type_t<M>;
   using T = typename Value::value_type;
-  const auto file = io::Safetensors::open(path);
   const auto own = model_name(m);
   const auto theirs = file.metadata("model").value_or("");
-  require<FormatError>(own.empty() || theirs.empty() || own == theirs, "'", path, "' holds weights of '",
-                       theirs, "', expected weights of '", own, "'");
+  require<FormatError>(own.empty() || theirs.empty() || own == theirs, "'", file.name(),
+                       "' holds weights of '", theirs, "', expected weights of '", own, "'");
   const auto misfits = detail::compare_entries(
       m, file.tensors(), [](const io::TensorView& t) -> const Shape& { return t.shape; }, options);
-  require<ShapeError>(!misfits.any(), misfits.message(text("'", path, "' does not fit the model")));
+  require<ShapeError>(!misfits.any(), misfits.message(text("'", file.name(), "' does not fit the model")));
   StateDict<T, typename Value::device_type> dict;
   for_each_member(m, [&](const std::string& name, auto& x) {
     using X = std::remove_reference_t<decltype(x)>;
@@ -200,6 +199,12 @@ void load_weights(M& m, const std::string& path, const LoadOptions& options = {}
         dict.emplace_back(name, Value(x.shape(), std::span<const T>(detail::floating_values<T>(file, name))));
   });
   load_state_dict(m, dict, options);
+}
+
+/// The same from a file. Throws IoError and FormatError also for one that cannot be read or is damaged.
+template <Module M>
+void load_weights(M& m, const std::string& path, const LoadOptions& options = {}) {
+  load_weights(m, io::Safetensors::open(path), options);
 }
 
 }  // namespace kfer

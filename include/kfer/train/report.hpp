@@ -24,7 +24,7 @@ inline Html comparison_section(const std::vector<ReportComparison>& comparisons)
   Html out;
   for (const auto& comparison : comparisons)
     if (!comparison.rows.empty()) out.add(comparison_table(comparison));
-  return out;
+  return out.empty() ? out : Html("<div class=\"tables\">"_html, out, "</div>"_html);
 }
 
 /// A value of args.json, as one would write it.
@@ -67,7 +67,7 @@ inline std::string report_html(const RunReport& run) {
     evaluation = evaluate(run);
     figures = headline(*evaluation);
   }
-  require<ShapeError>(run.best_epoch >= 0, "report: best epoch ", run.best_epoch);
+  require(run.best_epoch >= 0, "report: the best epoch is ", run.best_epoch);
   if (run.history.size() > 0)
     figures.push_back({"epochs", text(run.history.size()),
                        best_epoch(run) > 0 ? text("best: epoch ", best_epoch(run)) : ""});

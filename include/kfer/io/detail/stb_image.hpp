@@ -159,6 +159,7 @@ inline void* stb_realloc(void* p, std::size_t n) {
 #pragma clang attribute push(__attribute__((no_sanitize("undefined"))), apply_to = function)
 #endif
 namespace kfer::io::detail::stb {
+using ::abs;  // not kfer::abs, the operation
 #include <stb/stb_image.h>
 }  // namespace kfer::io::detail::stb
 #if defined(__clang__)

@@ -45,6 +45,7 @@
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 namespace kfer::io::detail::stb {
+using ::abs;  // not kfer::abs, the operation
 #include <stb/stb_image_write.h>
 }  // namespace kfer::io::detail::stb
 #pragma GCC diagnostic pop

@@ -85,6 +85,7 @@ class SymbolTable {
     c.version(1);
     c.skip(1);
     const auto count = c.u16();
+    c.check(count > 0, "a table of no symbols");
     for (unsigned i = 0; i < count; ++i) {
       Link link{.name = link_name(c, heap_.string(c.number(source_.offset_size())))};
       const auto object = c.address();

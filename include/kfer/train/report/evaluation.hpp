@@ -22,12 +22,13 @@ struct Evaluation {
   bool multi_label;
   float threshold;
   metrics::Predictions predictions;
-  std::vector<float> decisions;  ///< one-label: the strongest class as a row of 0 and 1
-  std::vector<metrics::LabelCounts> counts;
-  std::optional<metrics::ConfusionMatrix> confusion;                 ///< one-label
-  std::vector<std::optional<metrics::PrecisionRecallCurve>> curves;  ///< of labels that occur
-  std::optional<metrics::MajorityBaseline> baseline;
-  std::vector<std::int64_t> train_support;  ///< empty: not known
+  std::vector<float> decisions = {};  ///< one-label: the strongest class as a row of 0 and 1
+  std::vector<metrics::LabelCounts> counts = {};
+  std::optional<metrics::ConfusionMatrix> confusion = {};                 ///< one-label
+  std::vector<std::optional<metrics::PrecisionRecallCurve>> curves = {};  ///< of labels that occur
+  std::optional<metrics::MajorityBaseline> baseline = {};
+  std::vector<std::int64_t> train_support = {};  ///< empty: not known
+  std::size_t train_images = 0;                  ///< 0: not known
 
   std::int64_t classes() const { return predictions.classes(); }
   /// Mean over the labels that occur.
@@ -45,16 +46,11 @@ inline Evaluation evaluate(const RunReport& run) {
   const auto classes = static_cast<std::int64_t>(run.label_names.size());
   require<ShapeError>(classes > 0, "report: ", run.probabilities.size(),
                       " probabilities, but no label names");
-  Evaluation e{run.label_names,
-               run.multi_label,
-               run.threshold,
-               {run.probabilities, run.labels, classes},
-               {},
-               {},
-               {},
-               {},
-               {},
-               {}};
+  Evaluation e{.names = run.label_names,
+               .multi_label = run.multi_label,
+               .threshold = run.threshold,
+               .predictions = {run.probabilities, run.labels, classes},
+               .train_images = run.train_labels.size() / run.label_names.size()};
   if (run.multi_label) {
     e.counts = metrics::count_labels(e.predictions, run.threshold);
   } else {
@@ -98,22 +94,25 @@ inline std::vector<Headline> headline(const Evaluation& e) {
   const auto beside = [&](double metrics::MajorityBaseline::*value, bool in_percent) -> std::string {
     if (!e.baseline) return "";
     const double v = *e.baseline.*value;
-    return text("majority answer: ", in_percent ? percent(v) : fixed(v, 4));
+    return text("majority baseline: ", in_percent ? percent(v) : fixed(v, 4));
   };
-  const std::string images = text(e.predictions.rows(), " test images");
+  const Headline images{"test images", text(e.predictions.rows()),
+                        e.train_images ? text(e.train_images, " for training") : ""};
   if (!e.multi_label)
     return {{"accuracy", percent(e.confusion->accuracy()),
              beside(&metrics::MajorityBaseline::argmax_accuracy, true)},
             {"mean recall (UAR)", percent(e.confusion->uar()), "of classes that occur"},
             {"macro F1", fixed(metrics::macro_f1(e.counts), 4), ""},
-            {"mean average precision", fixed(e.mean_average_precision(), 4), images}};
+            {"mean average precision", fixed(e.mean_average_precision(), 4), "of labels that occur"},
+            images};
   const std::string at = text(" at ", fixed(e.threshold, 2));
   return {{text("exact match", at), percent(metrics::exact_match(e.predictions, e.threshold)),
            beside(&metrics::MajorityBaseline::exact_match, true)},
           {text("micro F1", at), fixed(metrics::micro_f1(e.counts), 4),
            beside(&metrics::MajorityBaseline::micro_f1, false)},
           {text("macro F1", at), fixed(metrics::macro_f1(e.counts), 4), ""},
-          {"mean average precision", fixed(e.mean_average_precision(), 4), images}};
+          {"mean average precision", fixed(e.mean_average_precision(), 4), "of labels that occur"},
+          images};
 }
 
 /// Counts of (true, predicted), coloured by the share of the true class; and the most frequent confusions.
@@ -140,7 +139,7 @@ inline Html confusion_section(const Evaluation& e) {
       map.cells.push_back({text(n), share,
                            text("true ", e.names[static_cast<std::size_t>(i)], ", predicted ",
                                 e.names[static_cast<std::size_t>(j)], ": ", n, " of ", all),
-                           e.classes() <= 8 && all ? percent(share, 0) : ""});
+                           e.classes() <= 8 && n > 0 ? percent(share, 0) : ""});
       if (i != j && n > 0) wrong.push_back({i, j, n});
     }
   }
@@ -148,7 +147,8 @@ inline Html confusion_section(const Evaluation& e) {
            heat_map(map));
   std::stable_sort(wrong.begin(), wrong.end(), [](auto a, auto b) { return a.count > b.count; });
   if (wrong.empty()) return out;
-  Html table("<table>"_html, table_head({"true", "predicted", "images", "of the class"}), "<tbody>"_html);
+  Html table("<table class=\"confused\">"_html, table_head({"true", "predicted", "images", "of the class"}),
+             "<tbody>"_html);
   for (std::size_t i = 0; i < std::min<std::size_t>(wrong.size(), 8); ++i) {
     const auto [truth, predicted, count] = wrong[i];
     table.add("<tr><th scope=\"row\">"_html, e.names[static_cast<std::size_t>(truth)], "</th><td>"_html,
@@ -194,15 +194,19 @@ inline Html threshold_section(const Evaluation& e) {
       scrolling("Scores by threshold", table.add("</tbody></table>"_html)), line_chart(chart), "</div>"_html);
 }
 
-/// (recall, precision) in steps small enough to be seen, from recall 0 on.
+/// (recall, precision) as steps, the area under which is the average precision; steps too small to be seen
+/// are taken together.
 inline std::vector<std::pair<double, double>> recall_precision(const metrics::PrecisionRecallCurve& curve,
                                                                double resolution) {
   std::vector<std::pair<double, double>> out{{0, curve.points.front().precision}};
   for (const auto& point : curve.points) {
-    const bool last = &point == &curve.points.back();
-    if (last || std::abs(point.recall - out.back().first) >= resolution ||
-        std::abs(point.precision - out.back().second) >= 2 * resolution)
-      out.emplace_back(point.recall, point.precision);
+    const auto [recall, precision] = out.back();
+    if (point.recall == recall) continue;  // nothing found, nothing gained
+    if (point.recall < 1 && point.recall - recall < resolution &&
+        std::abs(point.precision - precision) < 2 * resolution)
+      continue;
+    out.emplace_back(recall, point.precision);
+    out.emplace_back(point.recall, point.precision);
     if (point.recall == 1) break;  // what follows finds no more
   }
   return out;
@@ -238,8 +242,8 @@ inline Html precision_recall_section(const Evaluation& e) {
   if (occurring < e.curves.size())
     out.add(" ", e.curves.size() - occurring, " of ", e.curves.size(),
             " labels occur in no test image and have no curve.");
-  return out.add("</p><div class=\"two\">"_html, line_chart(chart),
-                 "<div><h3>By label</h3><div class=\"small\">"_html, small, "</div></div></div>"_html);
+  return out.add("</p><div class=\"plot\">"_html, line_chart(chart),
+                 "</div><h3>By label</h3><div class=\"small\">"_html, small, "</div>"_html);
 }
 
 /// Support, decisions, precision, recall, F1 and average precision of each label.

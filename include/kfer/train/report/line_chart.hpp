@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "kfer/train/progress.hpp"
 #include "kfer/train/report/html.hpp"
 
 namespace kfer::report {
@@ -153,7 +154,7 @@ inline Html line_chart(const LineChart& chart) {
   using detail::px, detail::is_drawable;
   constexpr int hues = 4;
   const double width = 480, height = chart.unit_square ? 400 : 280;
-  const double left = 66, right = 16, top = 26, bottom = 46;
+  const double left = 66, right = 16, top = 26, bottom = 48;
   detail::Range xs, ys;
   std::size_t missing = 0;
   for (const auto& series : chart.series)
@@ -168,6 +169,10 @@ inline Html line_chart(const LineChart& chart) {
   if (chart.unit_square) xs = ys = {0, 1};
   if (chart.whole_x && xs.low == xs.high) xs.low -= 0.5, xs.high += 0.5;
   xs.widen(), ys.widen();
+  if (!chart.unit_square) {
+    const double pad = 0.04 * (ys.high - ys.low);
+    ys.low -= ys.low == 0 ? 0 : pad, ys.high += pad;
+  }
   const auto to_x = [&](double x) {
     return left + (x - xs.low) / (xs.high - xs.low) * (width - left - right);
   };
@@ -179,8 +184,8 @@ inline Html line_chart(const LineChart& chart) {
            chart.title);
   for (const auto& series : chart.series)
     if (!series.points.empty())
-      svg.add("; "_html, series.name, " from "_html, text(series.points.front().second), " to "_html,
-              text(series.points.back().second));
+      svg.add("; "_html, series.name, " from "_html, format_number(series.points.front().second), " to "_html,
+              format_number(series.points.back().second));
   if (chart.mark) svg.add("; "_html, chart.mark_name);
   svg.add("\">"_html);
 
@@ -200,7 +205,7 @@ inline Html line_chart(const LineChart& chart) {
       labels.add("end\" x=\""_html, px(width - 2));
     else
       labels.add("middle\" x=\""_html, px(x));
-    labels.add("\" y=\""_html, px(height - bottom + 17), "\">"_html, x_labels[i], "</text>"_html);
+    labels.add("\" y=\""_html, px(height - bottom + 20), "\">"_html, x_labels[i], "</text>"_html);
   }
   labels.add("<text text-anchor=\"middle\" x=\""_html, px((left + width - right) / 2), "\" y=\""_html,
              px(height - 7), "\">"_html, chart.x_name, "</text>"_html);
@@ -227,7 +232,7 @@ inline Html line_chart(const LineChart& chart) {
     }
     const auto hue = text('s', s % hues);
     svg.add("<path class=\"line "_html, hue, "\" d=\""_html, detail::path(at), "\"/>"_html);
-    if (shown <= 24)  // few: show where they are
+    if (shown <= 24 && !chart.unit_square)  // few: show where they are
       for (const auto& [x, y] : at)
         if (is_drawable(x) && is_drawable(y))
           svg.add("<circle class=\"dot "_html, hue, "\" r=\"3\" cx=\""_html, px(x), "\" cy=\""_html, px(y),
@@ -247,9 +252,10 @@ inline Html line_chart(const LineChart& chart) {
       const double x = std::clamp(to_x(first[i].first) - wide / 2, left, width - right - wide);
       svg.add("<rect class=\"hit\" x=\""_html, px(x), "\" y=\""_html, px(top), "\" width=\""_html, px(wide),
               "\" height=\""_html, px(height - top - bottom), "\"><title>"_html, chart.x_name, ' ',
-              first[i].first);
+              format_number(first[i].first, 6));
       for (const auto& series : chart.series)
-        if (i < series.points.size()) svg.add('\n', series.name, ' ', series.points[i].second);
+        if (i < series.points.size())
+          svg.add('\n', series.name, ' ', format_number(series.points[i].second, 6));
       svg.add("</title></rect>"_html);
     }
   }
@@ -266,7 +272,7 @@ inline Html line_chart(const LineChart& chart) {
   figure.add(svg);
   if (missing > 0)
     figure.add("<figcaption>"_html, missing, missing == 1 ? " value is" : " values are",
-               " not finite and left out.</figcaption>"_html);
+               " left out: not finite, or beyond 1e100.</figcaption>"_html);
   return figure.add("</figure>\n"_html);
 }
 

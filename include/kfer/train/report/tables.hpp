@@ -51,14 +51,14 @@ inline Html comparison_table(const ReportComparison& comparison) {
     }
     table.add("</tr>"_html);
   }
-  Html out("<h3>"_html, comparison.title, "</h3>"_html);
+  Html out("<div><h3>"_html, comparison.title, "</h3>"_html);
   if (!comparison.note.empty()) out.add("<p class=\"note\">"_html, comparison.note, "</p>"_html);
-  return out.add(scrolling(comparison.title, table.add("</tbody></table>"_html)));
+  return out.add(scrolling(comparison.title, table.add("</tbody></table>"_html)), "</div>"_html);
 }
 
 /// A cell of a heat map.
 struct HeatCell {
-  std::string value;        ///< what is written in it
+  std::string value;        ///< what is written in it; a dot if the share is 0
   double share;             ///< 0 to 1: its colour
   std::string tip = "";     ///< a sentence shown under the pointer
   std::string detail = "";  ///< a second, smaller line
@@ -83,8 +83,8 @@ inline Html heat_map(const HeatMap& map) {
              "<thead><tr><th scope=\"col\">"_html, map.row_kind, " \u2193 \u00a0", map.column_kind,
              " \u2192</th>"_html);
   for (const auto& name : map.names)
-    table.add(large ? "<th scope=\"col\">"_html : "<th scope=\"col\" class=\"turned\">"_html, name,
-              "</th>"_html);
+    table.add(large ? "<th scope=\"col\"><div>"_html : "<th scope=\"col\" class=\"turned\"><div>"_html, name,
+              "</div></th>"_html);
   if (!map.totals.empty()) table.add("<th scope=\"col\" class=\"total\">all</th>"_html);
   table.add("</tr></thead><tbody>"_html);
   for (std::size_t i = 0; i < n; ++i) {
@@ -94,7 +94,7 @@ inline Html heat_map(const HeatMap& map) {
       const double share = std::isfinite(cell.share) ? std::clamp(cell.share, 0.0, 1.0) : 0;
       table.add("<td class=\"h"_html, static_cast<int>(std::lround(share * (shades - 1))),
                 share == 0 ? " none" : "", i == j ? " same" : "", "\" title=\""_html, cell.tip, "\">"_html,
-                cell.value);
+                share == 0 ? "\u00b7" : cell.value);
       if (!cell.detail.empty()) table.add("<small>"_html, cell.detail, "</small>"_html);
       table.add("</td>"_html);
     }

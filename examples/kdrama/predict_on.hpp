@@ -1,0 +1,17 @@
+// Prediction for any device: predict_cpu.cpp has it for the Cpu, predict_cuda.cu for Cuda.
+#pragma once
+
+#include "kdrama/predict.hpp"
+#include "kfer/train/predictor.hpp"
+
+namespace kdrama {
+
+template <class D>
+kfer::PredictionCounts predict_on(const PredictionRun& run) {
+  const kfer::Predictor<D> predictor(run.weights, run.about,
+                                     {.batch_size = run.batch_size, .workers = run.workers});
+  run.begin(predictor.info());
+  return predictor.stream(run.next, run.take);
+}
+
+}  // namespace kdrama
