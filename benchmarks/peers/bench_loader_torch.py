@@ -12,6 +12,8 @@ images (bytes) in memory. PyTorch is given its best, of what was tried:
   Pillow), in worker processes that persist and run eight batches ahead;
 - workers hand over bytes, a quarter of the floats, and the main process makes them floats: faster than handing over
   floats; cached images are gathered in the main process, which is faster than any worker;
+- the main process computes with one thread: its batches are small, and beside the workers a second one waits more
+  than it works;
 - augmentation is vectorised over the batch (torchvision's v2 transforms would change a whole batch alike, or go image
   by image): mirroring and shifting together are one gather of bytes, the rest is one function compiled by
   torch.compile.
@@ -162,10 +164,11 @@ def main():
     parser.add_argument("--only", default="", help="benches whose name contains this")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="of the main process")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--serve", action="store_true")
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     path = os.path.join(options.data_path, "tfrecords", "multi-label_train.tfrecords")
 
     def make(name):

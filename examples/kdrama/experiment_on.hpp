@@ -87,15 +87,10 @@ class Experiment {
   }
 
   TrainerOptions training() const {
-    TrainerOptions o;
+    TrainerOptions o =
+        trainer_options(options_.run, options_.device, arguments_of(options_), resume_command_);
     o.directory = options_.directory();
     o.epochs = options_.epochs;
-    o.save_every = options_.run.save_every;
-    o.resume = options_.run.resume;
-    o.overwrite = options_.run.overwrite;
-    o.arguments = arguments_of(options_);
-    o.resume_command = resume_command_;
-    o.capture = !options_.device.eager;
     std::string names;
     for (const auto label : set_.names) names += text(names.empty() ? "" : ",", label);
     o.metadata = {{"task", std::string(set_.name)},

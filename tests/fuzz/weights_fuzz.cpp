@@ -3,6 +3,7 @@
 #include "fuzz.hpp"
 #include "kfer/nn/linear.hpp"
 #include "kfer/nn/state_dict.hpp"
+#include "kfer/tensor/relayout.hpp"
 
 namespace {
 

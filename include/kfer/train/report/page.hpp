@@ -65,7 +65,7 @@ td.bar{min-width:110px}
 td.bar span{display:block;height:9px;border-radius:2px;background:var(--bar)}
 table.pairs th,table.pairs td{text-align:left;white-space:normal;overflow-wrap:anywhere}
 table.pairs th{color:var(--soft);min-width:9em}
-.tables{display:flex;flex-wrap:wrap;gap:32px 56px}.tables>*{min-width:0;max-width:100%}
+.tables{display:flex;flex-wrap:wrap;gap:32px 56px}.tables>*{min-width:0;max-width:100%}.tables .note{max-width:54ch}
 .two{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:28px 40px}
 .two>*{min-width:0}
 figure{margin:0;min-width:0}
@@ -112,7 +112,7 @@ table.large td{min-width:84px;padding:9px 6px}
 break-inside:avoid;min-width:0}
 .card img,.strip img{display:block;border-radius:4px;max-width:100%;height:auto}
 .card img{width:96px}
-.card .id{color:var(--soft);overflow-wrap:anywhere;margin:8px 0 2px}
+.card .id{font-size:.75rem;color:var(--soft);overflow-wrap:anywhere;margin:8px 0 2px}
 .card ul{margin:4px 0 0;padding:0;list-style:none}
 .card li{display:flex;justify-content:space-between;gap:8px}
 .card li span:first-child{overflow-wrap:anywhere}
