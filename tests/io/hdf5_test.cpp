@@ -220,6 +220,8 @@ TEST_CASE(
       ++refused;
     }
   });
+  CHECK(refused + same == 9 * bytes.size());
+  CHECK(refused > 4 * bytes.size());  // the rest are flips of bytes that nothing uses
 }
 
 TEST_CASE(
