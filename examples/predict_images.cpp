@@ -1,6 +1,6 @@
 // Trained weights at work on photographs:
 //
-//   predict_images --weights runs/multilabel/resnet50/weights/best.safetensors faces/
+//   predict_images --weights runs/multi-label/resnet50/weights/best.safetensors faces/
 //   find . -name '*.jpg' | predict_images --weights best.safetensors --list - --format csv --output
 //   emotions.csv
 //
@@ -113,11 +113,11 @@ int predict_images(const Options& options) {
 
   kdrama::PredictionRun run;
   run.weights = options.weights;
-  run.about = {.task = options.task,
-               .labels = options.labels.empty() ? std::vector<std::string>()
-                                                : models::detail::split_labels(options.labels),
-               .activation = options.activation,
-               .image_size = options.image_size};
+  run.about = {
+      .task = options.task,
+      .labels = options.labels.empty() ? std::vector<std::string>() : models::split_labels(options.labels),
+      .activation = options.activation,
+      .image_size = options.image_size};
   run.batch_size = options.batch_size;
   run.workers = options.workers;
   run.begin = [&](const models::ClassifierInfo& info) {
@@ -133,7 +133,9 @@ int predict_images(const Options& options) {
   };
   run.next = [&] { return interrupt ? std::nullopt : source.next(); };
   run.take = [&](const Prediction& p) {
-    if (!p) std::fprintf(stderr, "predict_images: %s: %s\n", p.path().c_str(), rows->reason(p).c_str());
+    if (!p)
+      std::fprintf(stderr, "predict_images: %s\n",
+                   rows->printable(text(p.path(), ": ", rows->reason(p))).c_str());
     output->write(rows->row(p));
   };
   const auto begin = std::chrono::steady_clock::now();

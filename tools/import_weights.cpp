@@ -41,12 +41,14 @@ Format format_of(const std::string& path) {
   std::array<std::byte, 8> end{};
   if (size >= end.size()) file.read(size - end.size(), end);
 
-  constexpr std::string_view hdf5 = "\x89HDF\r\n\x1a\n",
-                             converter =
-                                 "convert it first: "
-                                 "python3 tools/state_dict_to_safetensors.py INPUT OUTPUT.safetensors";
-  for (std::uint64_t at = 0; at < size && at <= 1 << 20;
-       at = at ? 2 * at : 512) {  // it may follow a user block
+  // Its first bytes are a number, any number: the other formats' signatures would be one beyond the size.
+  if (size > 8 && head.size() > 8 && head[8] == '{' && io::load_le<std::uint64_t>(begin.data()) <= size - 8)
+    return Format::safetensors;
+  constexpr std::string_view hdf5 = "\x89HDF\r\n\x1a\n";
+  constexpr std::string_view converter =
+      "convert it first: python3 tools/state_dict_to_safetensors.py INPUT OUTPUT.safetensors";
+  // HDF5 may follow a user block of 512 bytes, or twice that, or again twice...
+  for (std::uint64_t at = 0; at < size && at <= 1 << 20; at = at ? 2 * at : 512) {
     std::array<std::byte, 8> signature{};
     if (file.read_some(at, signature) == 8 && io::as_text(signature) == hdf5) return Format::hdf5;
   }
@@ -62,8 +64,6 @@ Format format_of(const std::string& path) {
   require<FormatError>(head.size() < 2 || head[0] != '\x80' || head[1] < 2 || head[1] > 5, "'", path,
                        "' is a Python pickle, which can run code; ", converter);
   if (io::is_sstable(end)) return Format::tf_checkpoint;
-  if (size > 8 && head.size() > 8 && head[8] == '{' && io::load_le<std::uint64_t>(begin.data()) <= size - 8)
-    return Format::safetensors;
   throw FormatError(text("'", path,
                          "' is none of safetensors, Keras HDF5, npz and TensorFlow checkpoint (a "
                          "prefix, its .index or its directory)"));
@@ -278,7 +278,12 @@ int run(int argc, char** argv) {
                         " values are not finite; nothing is written");
 
   metadata.insert(metadata.begin(), {"model", kind->name});
-  if (!kind->form.empty()) metadata.insert(metadata.begin() + 1, {"form", kind->form});
+  if (!kind->form.empty()) metadata.emplace_back("form", kind->form);
+  if (kind->kernel) metadata.emplace_back("kernel", text(kind->kernel));
+  if (kind->image_size) metadata.emplace_back("image_size", text(kind->image_size));
+  for (const char* key : {"task", "labels", "activation", "epoch"})  // of weights that kfer saved
+    if (const auto value = source.safetensors ? source.safetensors->metadata(key) : std::nullopt)
+      metadata.emplace_back(key, *value);
   std::vector<io::NamedTensor> out;
   for (const auto& tensor : tensors)
     if (!tensor.name.empty())

@@ -5,6 +5,11 @@ Dropout is not torch's: a model's forward takes `drop`, a function (layer number
 masks can be given. Flatten is NCHW.
 """
 
+import json
+import pathlib
+import struct
+
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
@@ -153,3 +158,17 @@ class ResNet50(nn.Module):
 
     def forward(self, x, drop):
         return self.fc2(drop(0, self.fc1(self.backbone(x))))
+
+
+def save_weights(model, path):
+    """Saves a state dictionary as the safetensors package does: floating tensors alone, no metadata."""
+    header, data = {}, b""
+    for name, tensor in model.state_dict().items():
+        if tensor.dtype.is_floating_point:
+            content = tensor.detach().to(torch.float32).contiguous().numpy().tobytes()
+            offsets = [len(data), len(data) + len(content)]
+            header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": offsets}
+            data += content
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)

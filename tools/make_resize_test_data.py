@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/data/io/resize.npz and exif.npz: what Pillow and torchvision make of images of other sizes, and photographs
+"""Makes resize.npz, exif.npz and turned.jpg in tests/data/io: what Pillow and torchvision make of images of other sizes, and photographs
 of all Exif orientations.
 
 Needs numpy, pillow, torch and torchvision. Run from the repository's root; the result is committed, so that the tests
@@ -55,5 +55,7 @@ for orientation in range(1, 9):
     buffer = io.BytesIO()
     photograph.save(buffer, "JPEG", quality=95, subsampling=0, exif=exif.tobytes())
     arrays[f"file/{orientation}"] = np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+    if orientation == 6:
+        (out / "turned.jpg").write_bytes(buffer.getvalue())
     arrays[f"upright/{orientation}"] = np.asarray(ImageOps.exif_transpose(Image.open(buffer)))
 np.savez_compressed(out / "exif.npz", **arrays)

@@ -14,6 +14,7 @@ import os
 import struct
 import sys
 import tempfile
+import warnings
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema")
 
@@ -96,6 +97,7 @@ def main(arguments):
         print("state_dict_to_safetensors: PyTorch is not installed: pip install torch", file=sys.stderr)
         return 2
     try:
+        warnings.simplefilter("ignore")  # what goes wrong is one line
         try:
             loaded = torch.load(source, map_location="cpu", weights_only=True)
         except OSError:

@@ -1,16 +1,26 @@
-// How fast TFRecords become batches of floats: decoding images a second, uncached and cached, by workers; and
-// what is left of the wait when the consumer computes meanwhile.
+// How fast TFRecords become shuffled batches of floats: JPEG and PNG, as they are and augmented (mirrored,
+// shifted, coloured, erased), decoded anew in every epoch and from the cache of decoded images.
 //
-//   loader [DATA_PATH]   without a path, 2,000 synthetic images are written to a temporary directory
+//   loader [DATA_PATH] [--only NAME] [--epochs N] [--workers N] [--serve]
+//
+// Prints one JSON object a line, the median and the fastest epoch. Without a path, synthetic sets of 2,000
+// images are written to a temporary directory. With --serve it waits for lines on standard input that name a
+// bench, and answers each with one epoch: benchmarks/compare_loader.py runs this and the peers in turns.
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <iostream>
+#include <map>
+#include <memory>
 #include <string>
-#include <thread>
+#include <string_view>
+#include <vector>
 
+#include "kfer/data/augment.hpp"
 #include "kfer/data/kdrama.hpp"
 #include "kfer/data/kdrama_writer.hpp"
 #include "kfer/data/loader.hpp"
@@ -19,63 +29,129 @@ namespace {
 
 using namespace kfer::data;
 using Clock = std::chrono::steady_clock;
+using DataLoader = Loader<KdramaDataset>;
 
-double seconds(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+struct Options {
+  std::string path, only;
+  int epochs = 5, workers = 2;
+  bool serve = false;
+};
+
+/// jpeg/augmented/cached: a loader that does it.
+std::unique_ptr<DataLoader> make_loader(const KdramaDataset& data, const std::string& bench, int workers) {
+  LoaderOptions options{.workers = workers, .drop_last = true};
+  if (bench.find("/augmented/") != bench.npos) options.transform = augmentation("flip,crop=4,colour,erase");
+  if (bench.ends_with("/uncached")) options.cache_bytes = 0;
+  return std::make_unique<DataLoader>(data, options);
 }
 
-/// Best images a second over `epochs` epochs after the first `skip`.
-template <class Dataset>
-double rate(Loader<Dataset>& loader, int skip, int epochs) {
-  double best = 0;
-  for (int epoch = 0; epoch < skip + epochs; ++epoch) {
-    const auto begin = Clock::now();
-    std::int64_t images = 0;
-    for (std::int64_t b = 0; b < loader.batches_per_epoch(); ++b) images += loader.next().size;
-    if (epoch >= skip) best = std::max(best, static_cast<double>(images) / seconds(begin));
-  }
-  return best;
+/// Milliseconds of one epoch, from workers at rest to its last batch: nothing is decoded before.
+double epoch_ms(DataLoader& loader) {
+  const auto epoch = loader.epoch() + 2;
+  const auto begin = Clock::now();
+  loader.seek(epoch);
+  for (std::int64_t b = 0; b < loader.batches_per_epoch(); ++b) loader.next();
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
-void measure(const std::string& path) {
+std::int64_t images_of(const DataLoader& loader) {
+  return loader.batches_per_epoch() * 64;
+}
+
+void measure(const std::string& path, const std::string& codec, const Options& options) {
   const KdramaDataset data(path, multi_label, Split::train);
-  std::printf("%lld images of %s\n%8s %16s %16s\n", static_cast<long long>(data.size()), path.c_str(),
-              "workers", "uncached img/s", "cached img/s");
-  for (const int workers : {0, 1, 2, 4}) {
-    Loader uncached(data, {.workers = workers, .cache_bytes = 0}), cached(data, {.workers = workers});
-    const double first = rate(uncached, 0, 3), later = rate(cached, 1, 5);
-    std::printf("%8d %16.0f %16.0f\n", workers, first, later);
-  }
-  for (const int milliseconds : {5, 20, 100}) {
-    Loader loader(data, {.workers = 1, .cache_bytes = 0});
-    loader.next();
-    const double before = loader.wait_seconds();
-    const auto begin = Clock::now();
-    for (int b = 0; b < 20; ++b) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
-      loader.next();
+  for (const std::string kind : {"uncached", "cached"})
+    for (const std::string work : {"plain", "augmented"}) {
+      const std::string bench = codec + "/" + work + "/" + kind;
+      if (bench.find(options.only) == bench.npos) continue;
+      const auto loader = make_loader(data, bench, options.workers);
+      epoch_ms(*loader);
+      std::vector<double> ms;
+      for (int i = 0; i < options.epochs; ++i) ms.push_back(epoch_ms(*loader));
+      std::sort(ms.begin(), ms.end());
+      const double median = ms[ms.size() / 2];
+      std::printf(R"({"bench": "%s", "median_ms": %.2f, "min_ms": %.2f, "images_per_s": %.0f})"
+                  "\n",
+                  bench.c_str(), median, ms[0], 1e3 * static_cast<double>(images_of(*loader)) / median);
+      std::fflush(stdout);
     }
-    std::printf("a step of %3d ms, 1 worker, uncached: the consumer waits %.2f %% of its time\n",
-                milliseconds, 100 * (loader.wait_seconds() - before) / seconds(begin));
+}
+
+void serve(const Options& options) {
+  const KdramaDataset data(options.path, multi_label, Split::train);
+  std::map<std::string, std::unique_ptr<DataLoader>> loaders;
+  for (std::string bench; std::getline(std::cin, bench);) {
+    auto& loader = loaders[bench];
+    if (!loader) {
+      loader = make_loader(data, bench, options.workers);
+      epoch_ms(*loader);
+    }
+    const double ms = epoch_ms(*loader);
+    std::printf(R"({"bench": "%s", "images": %lld, "ms": %.3f})"
+                "\n",
+                bench.c_str(), static_cast<long long>(images_of(*loader)), ms);
+    std::fflush(stdout);
   }
+}
+
+std::string codec_of(const std::string& path) {
+  const KdramaDataset data(path, multi_label, Split::train, {.limit = 1});
+  const kfer::io::TfRecordReader records(kdrama_files(path, multi_label, Split::train).records);
+  const auto record = records.read(0);
+  const auto image = kfer::io::TfExample::parse(record).bytes("image_raw");
+  return kfer::io::as_text(image).starts_with(kfer::io::png_magic) ? "png" : "jpeg";
+}
+
+Options parse(int argc, char** argv) {
+  Options options;
+  const auto number = [&](std::string_view flag, std::string_view text) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    kfer::require<kfer::UsageError>(error == std::errc{} && end == text.data() + text.size() && value >= 0,
+                                    flag, " takes a whole number, got '", text, "'");
+    return value;
+  };
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view flag = argv[i];
+    if (flag == "--serve") {
+      options.serve = true;
+    } else if (!flag.starts_with("--")) {
+      options.path = flag;
+    } else {
+      kfer::require<kfer::UsageError>(i + 1 < argc, "flag ", flag, " is unknown or lacks its value");
+      const std::string_view value = argv[++i];
+      if (flag == "--only")
+        options.only = value;
+      else if (flag == "--epochs")
+        options.epochs = std::max(1, number(flag, value));
+      else if (flag == "--workers")
+        options.workers = number(flag, value);
+      else
+        throw kfer::UsageError(kfer::text("unknown flag ", flag));
+    }
+  }
+  kfer::require<kfer::UsageError>(!options.serve || !options.path.empty(), "--serve needs a data path");
+  return options;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc > 1) {
-    measure(argv[1]);
-    return 0;
+  const auto options = parse(argc, argv);
+  if (options.serve) {
+    serve(options);
+  } else if (!options.path.empty()) {
+    measure(options.path, codec_of(options.path), options);
+  } else {
+    std::string name = (std::filesystem::temp_directory_path() / "kfer_loader_XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw kfer::IoError("cannot make a temporary directory");
+    for (const auto codec : {Codec::jpeg, Codec::png}) {
+      write_synthetic_kdrama(name, {.images = 2000, .sets = {"multi-label"}, .codec = codec});
+      measure(name, codec == Codec::jpeg ? "jpeg" : "png", options);
+    }
+    std::filesystem::remove_all(name);
   }
-  std::string name = (std::filesystem::temp_directory_path() / "kfer_loader_XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) throw kfer::IoError("cannot make a temporary directory");
-  for (const auto codec : {Codec::jpeg, Codec::png}) {
-    std::printf("%s: ", codec == Codec::jpeg ? "jpeg" : "png");
-    write_synthetic_kdrama(name, {.images = 2000, .sets = {"multi-label"}, .codec = codec});
-    measure(name);
-  }
-  std::filesystem::remove_all(name);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "loader: %s\n", error.what());
-  return 1;
+  return 2;
 }

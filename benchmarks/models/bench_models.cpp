@@ -87,20 +87,26 @@ struct Bench {
   std::function<void(const std::string&, const Settings&)> run;
 };
 
-/// Training and inference of what `make` makes, for each batch size.
+/// Training and inference of what `make` makes, for each batch size; and inference of one image.
 template <class Make>
 void add(std::vector<Bench>& benches, const std::string& model, std::initializer_list<std::int64_t> batches,
          Make make) {
+  const auto add_inference = [&](std::int64_t batch) {
+    benches.push_back(
+        {text(model, "/infer/", batch), [=](const std::string& name, const Settings& settings) mutable {
+           auto m = make();
+           infer(name, settings, m, batch);
+         }});
+  };
   for (const auto batch : batches) {
-    benches.push_back({text(model, "/train/", batch), [=](const std::string& name, const Settings& settings) mutable {
-                         auto m = make();
-                         train(name, settings, m, batch);
-                       }});
-    benches.push_back({text(model, "/infer/", batch), [=](const std::string& name, const Settings& settings) mutable {
-                         auto m = make();
-                         infer(name, settings, m, batch);
-                       }});
+    benches.push_back(
+        {text(model, "/train/", batch), [=](const std::string& name, const Settings& settings) mutable {
+           auto m = make();
+           train(name, settings, m, batch);
+         }});
+    add_inference(batch);
   }
+  add_inference(1);
 }
 
 std::vector<Bench> all_benches() {

@@ -9,6 +9,7 @@
 #include "kfer/data/class_weights.hpp"
 #include "kfer/data/leakage.hpp"
 #include "kfer/metrics/metrics.hpp"
+#include "kfer/models/torchvision_weights.hpp"
 
 namespace kdrama {
 
@@ -63,7 +64,7 @@ class Experiment {
       }
       return train_and_test(model);
     }
-    models::ResNet50Classifier<T, D> model(classes, random);
+    models::ResNet50Classifier<T, D> model(classes, random, backbone_form());
     if (!options_.weights.empty())
       load_weights(model.backbone, options_.weights);
     else if (!options_.run.test_only)
@@ -74,16 +75,22 @@ class Experiment {
   }
 
  private:
+  std::string tested_weights() const {
+    return options_.run.test_weights.empty() ? options_.directory() + "/weights/best.safetensors"
+                                             : options_.run.test_weights;
+  }
+
+  /// Keras' form, as published, unless the weights given are of torchvision's.
+  models::ResNetConfig backbone_form() const {
+    const std::string path = options_.run.test_only ? tested_weights() : options_.weights;
+    return path.empty() ? models::ResNetConfig::keras() : models::resnet_config_of(path);
+  }
+
   TrainerOptions training() const {
-    TrainerOptions o;
+    TrainerOptions o =
+        trainer_options(options_.run, options_.device, arguments_of(options_), resume_command_);
     o.directory = options_.directory();
     o.epochs = options_.epochs;
-    o.save_every = options_.run.save_every;
-    o.resume = options_.run.resume;
-    o.overwrite = options_.run.overwrite;
-    o.arguments = arguments_of(options_);
-    o.resume_command = resume_command_;
-    o.capture = !options_.device.eager;
     std::string names;
     for (const auto label : set_.names) names += text(names.empty() ? "" : ",", label);
     o.metadata = {{"task", std::string(set_.name)},
@@ -144,9 +151,7 @@ class Experiment {
     Result result;
     result.pretrained = !options_.weights.empty();
     if (options_.run.test_only)
-      load_weights(model, options_.run.test_weights.empty()
-                              ? options_.directory() + "/weights/best.safetensors"
-                              : options_.run.test_weights);
+      load_weights(model, tested_weights());
     else if (!train(model, result))
       return result;
     const Part all(test_, 0, test_.size());

@@ -48,6 +48,13 @@ class PredictionRows {
     return format_ == "csv" ? csv(p) : format_ == "json" ? json(p) : plain(p);
   }
 
+  /// A line for people: control characters become '?', so that a file's name commands no terminal.
+  static std::string printable(std::string line) {
+    for (char& c : line)
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    return line;
+  }
+
   /// Why an image is broken, without its path in front.
   static std::string reason(const kfer::Prediction& p) {
     std::string message = p.error();
@@ -75,9 +82,7 @@ class PredictionRows {
       out += labels;
     else
       out += kfer::text("none (most probable: ", list(p.top(1)), ')');
-    for (char& c : out)  // a name must not command the terminal
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-    return out += '\n';
+    return printable(std::move(out)) += '\n';
   }
 
   std::string csv(const kfer::Prediction& p) const {

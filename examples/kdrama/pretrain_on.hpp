@@ -12,6 +12,19 @@
 
 namespace kdrama {
 
+/// What every training here tells the trainer; the rest is its own.
+inline TrainerOptions trainer_options(const RunOptions& run, const DeviceOptions& device, io::Json arguments,
+                                      const std::string& resume_command) {
+  TrainerOptions o;
+  o.save_every = run.save_every;
+  o.resume = run.resume;
+  o.overwrite = run.overwrite;
+  o.arguments = std::move(arguments);
+  o.resume_command = resume_command;
+  o.capture = !device.eager;
+  return o;
+}
+
 /// Trains on the first nine tenths of `used`, the rest held out, as published; the weights of the last epoch
 /// count. With `o.run.resume`, a run that is not there is begun.
 template <class T, class D>
@@ -154,13 +167,7 @@ PretrainResult pretrain_on(const PretrainOptions& options, const std::string& re
                                                            : options.run.test_weights);
     } else {
       const Dataset train = open(options.data, set, data::Split::train);
-      TrainerOptions o;
-      o.save_every = options.run.save_every;
-      o.resume = options.run.resume;
-      o.overwrite = options.run.overwrite;
-      o.arguments = arguments_of(options);
-      o.resume_command = resume_command;
-      o.capture = !options.device.eager;
+      const auto o = trainer_options(options.run, options.device, arguments_of(options), resume_command);
       result = fit_autoencoder(model, train, options, options.directory(), o);
     }
     result.device = device;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kfer/data/clip_partition.hpp"
+#include "kfer/data/counter_random.hpp"
 #include "kfer/data/synthetic_faces.hpp"
 
 using namespace kfer;

@@ -12,6 +12,7 @@
 #include "kfer/core/error.hpp"
 #include "kfer/io/bytes.hpp"
 #include "kfer/io/file.hpp"
+#include "kfer/io/safetensors.hpp"
 
 namespace fuzz {
 
@@ -30,6 +31,28 @@ void run(const Parse& parse) {
 
 inline kfer::io::Bytes bytes(const std::uint8_t* data, std::size_t size) {
   return std::as_bytes(std::span(data, size));
+}
+
+/// `content` with the checksum that kfer's safetensors reader wants, if it stands where a checksum belongs:
+/// or no damage but to the checksum would ever be tried.
+inline std::vector<std::byte> sealed(kfer::io::Bytes content) {
+  using namespace kfer::io;
+  std::vector<std::byte> out(content.begin(), content.end());
+  const auto place = kfer::io::detail::checksum_place, zeros = kfer::io::detail::checksum_zeros;
+  const auto at = 8 + place.size();
+  if (out.size() < at + zeros.size() || !as_text(out).substr(8).starts_with(place)) return out;
+  const auto digits = std::span(out).subspan(at, zeros.size());
+  std::ranges::copy(as_bytes(zeros), digits.begin());
+  std::ranges::copy(as_bytes(kfer::io::detail::checksum_digits(crc32c(out))), digits.begin());
+  return out;
+}
+
+/// A sound file with a few of its bytes changed as `edits` says, three bytes an edit (place, place, value):
+/// reaches what lies behind a structure that random bytes do not have.
+inline std::vector<std::byte> edited(std::vector<std::byte> sound, kfer::io::Bytes edits) {
+  for (; edits.size() >= 3 && !sound.empty(); edits = edits.subspan(3))
+    sound[kfer::io::load_le<std::uint16_t>(edits.data()) % sound.size()] = edits[2];
+  return sound;
 }
 
 /// A file of this process that holds `content`, for parsers that read files.

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     store_le(content.data(), size - 8 > tail ? size - 8 - tail : 0);
   }
   fuzz::run([&] {
-    const auto file = Safetensors::parse(content);
+    const auto file = Safetensors::parse(fuzz::sealed(content));
     std::size_t bytes = 0;
     for (const auto& [name, view] : file.tensors()) {
       fuzz::check(view.data.size() ==

@@ -64,6 +64,23 @@ TEST_CASE("long data, which the instruction takes in thirds, agree with the tabl
     }
 }
 
+TEST_CASE(
+    "CRC-32 by products and by tables agree with a bit by bit division, at every length, start and split") {
+  const auto data = bytes(300, 3, 71);
+  for (const std::size_t begin : {0, 1, 7})
+    for (std::size_t n = 0; n + begin <= data.size(); ++n) {
+      const auto part = io::Bytes(data).subspan(begin, n);
+      std::uint32_t plain = ~0u;
+      for (const auto byte : part) {
+        plain ^= std::to_integer<std::uint32_t>(byte);
+        for (int bit = 0; bit < 8; ++bit) plain = plain & 1 ? (plain >> 1) ^ 0xedb88320u : plain >> 1;
+      }
+      REQUIRE(io::crc32(part) == ~plain);
+      REQUIRE(~io::detail::crc_update<0xedb88320u>(~0u, part) == ~plain);
+      REQUIRE(io::crc32(part.subspan(n / 3), io::crc32(part.first(n / 3))) == ~plain);
+    }
+}
+
 TEST_CASE("the mask is TFRecord's") {
   CHECK(io::mask_crc(0) == 0xa282ead8u);
   CHECK(io::mask_crc(0x8a9136aau) == 0x0fd7fffau);

@@ -136,13 +136,20 @@ TEST_CASE("every damage to an archive is found or harmless") {
         REQUIRE_THROWS_AS(io::parse_npz(bad), FormatError);
         return;
       }
-      // Flags and dates may change without harm, and names: what is accepted holds the same arrays.
-      REQUIRE(test::survives([&] {
-        const auto arrays = io::parse_npz(bad);
-        REQUIRE(arrays.size() == expected.size());
-        for (std::size_t i = 0; i < arrays.size(); ++i)
-          REQUIRE(arrays[i].second.data == expected[i].second.data);
-      }));
+      // Flags and dates may change without harm: what is accepted holds the same arrays by the same names.
+      std::vector<io::NamedArray> arrays;
+      try {
+        arrays = io::parse_npz(bad);
+      } catch (const FormatError&) {
+        return;
+      }
+      REQUIRE(arrays.size() == expected.size());
+      for (std::size_t i = 0; i < arrays.size(); ++i) {
+        REQUIRE(arrays[i].first == expected[i].first);
+        REQUIRE(arrays[i].second.dtype == expected[i].second.dtype);
+        REQUIRE(arrays[i].second.shape == expected[i].second.shape);
+        REQUIRE(arrays[i].second.data == expected[i].second.data);
+      }
     });
   }
 }

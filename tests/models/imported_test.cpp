@@ -2,8 +2,11 @@
 // (tests/data/README.md), and what any other program computed, where KFER_PEER_CASE names a directory.
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "kfer/io/csv.hpp"
 #include "kfer/io/npz.hpp"
@@ -131,16 +134,17 @@ TEST_CASE("resnet18 trains: its gradients are those of finite differences") {
   const auto loss = [&] { return sum(model(x)); };
   zero_grad(model);
   backward(loss());
-  for (const auto& [name, p] :
-       {named_parameters(model)[0], named_parameters(model)[12], named_parameters(model).back()}) {
+  const auto parameters = named_parameters(model);
+  for (const std::size_t which : {std::size_t{0}, std::size_t{12}, parameters.size() - 1}) {
+    const std::string name = parameters[which].first;
+    auto p = parameters[which].second;
     CAPTURE(name);
     const auto values = p.value().to_vector();
     const double exact = p.grad().to_vector()[1], step = 1e-5;
     const auto shifted = [&](double by) {
       auto v = values;
       v[1] += by;
-      auto q = p;
-      q.mutable_value() = Tensor<double>(p.shape(), std::span<const double>(v));
+      p.mutable_value() = Tensor<double>(p.shape(), std::span<const double>(v));
       return loss().item();
     };
     const double numeric = (shifted(step) - shifted(-step)) / (2 * step);
@@ -267,6 +271,30 @@ TEST_CASE("of a state dictionary the classifier and the counters stay behind") {
   CHECK(out[2].note == "the classifier");
   const std::vector<io::NamedTensor> integer = {{"conv1.weight", io::tensor_view<std::int64_t>(count, {1})}};
   CHECK_THROWS_AS(models::import_state_dict(integer, "'x'"), FormatError);
+}
+
+TEST_CASE("the form of a ResNet's weights is told by its metadata and its biases, which must agree") {
+  const auto path = (std::filesystem::temp_directory_path() / text("kfer_form_", ::getpid())).string();
+  const std::vector<float> values(64);
+  const auto config = [&](const char* bias, const char* form) {
+    std::vector<io::NamedTensor> tensors = {{"bn1.weight", io::tensor_view<float>(values, {64})}};
+    if (bias) tensors.emplace_back(bias, io::tensor_view<float>(values, {64}));
+    io::write_safetensors(path, tensors, form ? io::Metadata{{"form", form}} : io::Metadata{});
+    return models::resnet_config_of(path);
+  };
+  for (const char* form : {static_cast<const char*>(nullptr), "keras"})
+    for (const char* bias : {"conv1.bias", "backbone.conv1.bias"}) {
+      CHECK(config(bias, form).conv_bias);
+      CHECK(config(bias, form).stride_on_first);
+    }
+  for (const char* form : {static_cast<const char*>(nullptr), "torchvision"}) {
+    CHECK_FALSE(config(nullptr, form).conv_bias);
+    CHECK(config(nullptr, form).eps == 1e-5);
+  }
+  CHECK_THROWS_AS(config(nullptr, "keras"), FormatError);
+  CHECK_THROWS_AS(config("conv1.bias", "torchvision"), FormatError);
+  CHECK_THROWS_AS(config(nullptr, "caffe"), FormatError);
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("what other programs compute from the same weights") {

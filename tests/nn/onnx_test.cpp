@@ -266,6 +266,8 @@ TEST_CASE("what cannot be said in ONNX is refused in one line that says why") {
                    return reshape(reshape(x, {6, 4}), {2, 12});
                  }),
                  "each sample"));
+  CHECK(contains(refusal([](const Variable<>& x) { return x * Variable<>(ones(x.shape())); }),
+                 "spans the batch"));
   CHECK(contains(message_of<ShapeError>([&] {
                    onnx_model(nothing, {3, 4}, [](const Variable<>& x) { return reshape(x, {1, 24}); });
                  }),

@@ -7,9 +7,7 @@ Weights are random, of the names and shapes that export_onnx lists; what kfer an
 its --sample. Exits with 77 where onnx, onnxruntime or numpy is missing.
 """
 
-import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
@@ -23,6 +21,8 @@ except ImportError as error:
     print(f"skipped: {error.name} is not installed")
     sys.exit(77)
 
+from random_weights import write_weights
+
 BUILD = sys.argv.pop(1)
 PROGRAM, TESTS_OF_NN = (os.path.join(BUILD, *path) for path in (("tools", "export_onnx"), ("tests", "kfer_test_nn")))
 ENVIRONMENT = dict(os.environ, OMP_NUM_THREADS="2", OMP_WAIT_POLICY="passive")
@@ -34,33 +34,6 @@ def export_onnx(*arguments):
     done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def random_tensor(name, shape, random):
-    """Weights that keep activations of moderate size, batch norm statistics as of a trained network."""
-    if name.endswith("running_var"):
-        return random.uniform(0.5, 1.5, shape)
-    if len(shape) == 1 and name.endswith(".weight"):  # of a batch norm; small at a residual branch's end
-        return random.uniform(0.2, 0.4, shape) if name.endswith("bn3.weight") else random.uniform(0.5, 1.5, shape)
-    if len(shape) == 1:
-        return random.normal(0, 0.1, shape)
-    return random.normal(0, (2 / numpy.prod(shape[1:])) ** 0.5, shape)
-
-
-def write_weights(path, metadata, *architecture):
-    """A safetensors file, written by hand: the size of the header, the header, the data."""
-    random = numpy.random.default_rng(46)
-    header, data = {"__metadata__": metadata}, []
-    end = 0
-    for line in export_onnx("--list", *architecture).splitlines():
-        name, shape = line.split(" ", 1)
-        values = random_tensor(name, json.loads(shape), random).astype("<f4")
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [end, end + values.nbytes]}
-        end += values.nbytes
-        data.append(values.tobytes())
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(data))
 
 
 def session(path):
@@ -78,7 +51,7 @@ class Onnx(unittest.TestCase):
             os.path.join(folder.name, name) for name in ("weights.safetensors", "model.onnx", "sample.npz"))
 
     def export(self, metadata, architecture, *more):
-        write_weights(self.weights, metadata, *architecture)
+        write_weights(self.weights, PROGRAM, metadata, *architecture)
         export_onnx(self.weights, "-o", self.model, "--sample", self.sample, "--sample-batch", max(BATCHES), *more)
 
     def check(self, output, shape):

@@ -39,6 +39,7 @@ SECTIONS = {
 # Looks at the page as the browser has laid it out; returns what it is and a list of what is wrong.
 LOOK = r"""
 (() => {
+  for (const folded of document.querySelectorAll('details')) folded.open = true;
   const wrong = [];
   const say = (what, element) =>
     wrong.push(what + ': ' + (element ? '<' + element.tagName + ' class="' + (element.className.baseVal ??
@@ -73,7 +74,7 @@ LOOK = r"""
     if (!(contrast >= 4.5)) say('contrast ' + contrast.toFixed(2), element);
     let size = parseFloat(style.fontSize);
     if (svg) size *= svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
-    if (!(size >= 10)) say('text of ' + size.toFixed(1) + ' px', element);
+    if (!(size >= SMALLEST)) say('text of ' + size.toFixed(1) + ' px', element);
   }
   for (const svg of document.querySelectorAll('svg')) {
     if (svg.getAttribute('aria-hidden') !== 'true' && !(svg.getAttribute('role') === 'img' && svg.ariaLabel))
@@ -207,6 +208,10 @@ class Browser:
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self.receive())
 
+    def look(self, smallest=10):
+        """LOOK, with the least size of text in CSS pixels."""
+        return self.evaluate(LOOK.replace("SMALLEST", str(smallest)))
+
     def evaluate(self, expression):
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in result:
@@ -262,7 +267,7 @@ class Report(unittest.TestCase):
                 for scheme in ("light", "dark"):
                     with self.subTest(page=page.name, width=width, scheme=scheme):
                         self.browser.show(page, size, scheme)
-                        found = self.browser.evaluate(LOOK)
+                        found = self.browser.look()
                         if self.pictures:
                             self.browser.screenshot(pathlib.Path(self.pictures) / f"{page.stem}-{width}-{scheme}.png")
                         self.assertEqual(found["wrong"], [])
@@ -296,7 +301,7 @@ class Report(unittest.TestCase):
                 page.write_text(f"<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
                                 f"<title>t</title><body style='background:#fff'><h1>t</h1><main>{fault}</main>")
                 self.browser.show(page, WIDTHS["desktop"], "light")
-                self.assertIn(name, " ".join(self.browser.evaluate(LOOK)["wrong"]))
+                self.assertIn(name, " ".join(self.browser.look()["wrong"]))
 
     def test_paper(self):
         for page in self.pages:
@@ -306,12 +311,14 @@ class Report(unittest.TestCase):
                 self.assertTrue(pdf.startswith(b"%PDF-"))
                 if self.pictures:
                     (pathlib.Path(self.pictures) / f"{page.stem}.pdf").write_bytes(pdf)
-                # On paper nothing scrolls: what is wider than the page (180 mm of A4, less margins) is lost.
-                self.browser.call("Emulation.setEmulatedMedia", media="print", features=[])
+                # On paper all is light, and nothing scrolls: what is wider than A4 without margins, 182 mm, is lost.
+                self.browser.call("Emulation.setEmulatedMedia", media="print",
+                                  features=[{"name": "prefers-color-scheme", "value": "dark"}])
                 self.browser.call("Emulation.setDeviceMetricsOverride", width=688, height=1000, deviceScaleFactor=1, mobile=False)
-                wide = self.browser.evaluate("document.documentElement.scrollWidth")
+                found = self.browser.look(smallest=7)
                 self.browser.call("Emulation.setEmulatedMedia", media="")
-                self.assertLessEqual(wide, 688)
+                self.assertEqual(found["wrong"], [])
+                self.assertEqual(found["page"], [255, 255, 255, 1])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Keras' weights in kfer: the autoencoder from a TensorFlow checkpoint reconstructs random images as Keras does, and all
-models from NumPy archives of get_weights() compute what Keras computes.
+models from NumPy archives of get_weights(), one of them from a checkpoint too, compute what Keras computes.
 
 usage: tf_checkpoint_test.py BUILD-DIRECTORY
 
@@ -53,17 +53,30 @@ def compare(what, source, model, tolerance):
     print(f"{what}: {line} from Keras {keras.__version__}, of outputs to {np.abs(expected).max():.3g}")
 
 
-def checkpoint(folder):
-    """A checkpoint of the autoencoder with random weights, named as TensorFlow 2's Keras named them."""
-    names = {"optimizer/iter" + SUFFIX: np.int64(7)}
-    for index in range(7):
-        outputs, inputs = (3, 32) if index == 6 else (32, 3 if index == 0 else 32)
-        names[f"layer_with_weights-{index}/kernel{SUFFIX}"] = random.normal(0, 0.1, (3, 3, inputs, outputs)).astype("f")
-        names[f"layer_with_weights-{index}/bias{SUFFIX}"] = random.normal(0, 0.1, outputs).astype("f")
-    prefix = f"{folder}/autoencoder.ckpt"
-    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=list(names), shape_and_slices=[""] * len(names),
+def save(prefix, names):
+    """A checkpoint of {name without suffix: array}, and of the optimiser's steps."""
+    names = {"optimizer/iter": np.int64(7), **names}
+    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=[name + SUFFIX for name in names], shape_and_slices=[""] * len(names),
                       tensors=[tf.constant(value) for value in names.values()])
     return prefix
+
+
+def checkpoint(folder):
+    """A checkpoint of the autoencoder with random weights, named as TensorFlow 2's Keras named them."""
+    names = {}
+    for index in range(7):
+        outputs, inputs = (3, 32) if index == 6 else (32, 3 if index == 0 else 32)
+        names[f"layer_with_weights-{index}/kernel"] = random.normal(0, 0.1, (3, 3, inputs, outputs)).astype("f")
+        names[f"layer_with_weights-{index}/bias"] = random.normal(0, 0.1, outputs).astype("f")
+    return save(f"{folder}/autoencoder.ckpt", names)
+
+
+def nested(prefix, weights):
+    """A checkpoint of tf.train.Checkpoint(model=...) of the classifier, whose first layer is the autoencoder."""
+    layers = [f"layer_with_weights-0/layer_with_weights-{i}" for i in range(7)]
+    layers += ["layer_with_weights-1", "layer_with_weights-2"]
+    names = {f"model/{layers[i // 2]}/{'bias' if i % 2 else 'kernel'}": weight for i, weight in enumerate(weights)}
+    return save(prefix, names)
 
 
 def loaded(prefix):
@@ -92,3 +105,9 @@ with tempfile.TemporaryDirectory() as folder:
         model.set_weights(weights)
         np.savez(f"{folder}/{name}.npz", *weights)
         compare(f"{name}, get_weights()", f"{folder}/{name}.npz", model, 1e-5 if name == "autoencoder" else 1e-4)
+        if name == "autoencoder_classifier":
+            compare(f"{name}, checkpoint", nested(f"{folder}/nested", weights), model, 1e-4)
+        if name == "resnet50":
+            backbone = model.layers[0]
+            np.savez(f"{folder}/backbone.npz", *backbone.get_weights())
+            compare("its backbone, get_weights()", f"{folder}/backbone.npz", backbone, 1e-4)

@@ -57,6 +57,46 @@ def read(path):
         return {name: torch.from_numpy(value.copy()) for name, value in golden.read(path)[0].items()}
 
 
+def refused(*command, words):
+    """One line that says why, code 2."""
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, f"{command}: {done.returncode} {done.stderr}"
+    assert all(word in done.stderr for word in words), f"{words}: {done.stderr}"
+
+
+def check_converter():
+    """Types and views survive; what is no state dictionary is refused; so are pickles by import_weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = f"{folder}/a.pth", f"{folder}/a.safetensors"
+        convert = [sys.executable, f"{TOOLS}/state_dict_to_safetensors.py"]
+        whole = torch.arange(12.0).reshape(3, 4)
+        state = {"view": whole.t(), "row": whole[1], "count": torch.tensor(7), "none": torch.zeros(3, 0)}
+        torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}, "epoch": 3}, source)
+        run(*convert, source, target)
+        back = read(target)
+        assert set(back) == set(state) and all(torch.equal(back[key], state[key]) for key in state), back
+        more = {"half": whole.half(), "bfloat16": whole.bfloat16(), "double": whole.double(), "mask": whole > 3}
+        torch.save(more, source)
+        run(*convert, source, target)
+        listed = run(f"{BUILD}/tools/import_weights", target, "--list")
+        for line in ("half  F16 [3, 4]  min 0, max 11", "bfloat16  BF16 [3, 4]  min 0, max 11", "double  F64", "mask  BOOL"):
+            assert line in listed, listed
+        os.unlink(target)
+        for what, words in (
+            (torch.nn.Linear(2, 2), ["weights_only"]), ([whole], ["list"]), ({}, ["no state dictionary"]),
+            ({"a": whole, "b": "text"}, ["'b'", "str"]), ({"a": whole, "module.a": whole}, ["two tensors", "'a'"]),
+            ({"a": whole.to_sparse()}, ["'a'", "sparse"]),
+        ):
+            torch.save(what, source)
+            refused(*convert, source, target, words=[source, *words])
+        refused(*convert, f"{folder}/none.pth", target, words=["none.pth"])
+        refused(*convert, __file__, target, words=["weights_only"])
+        for new in (True, False):
+            torch.save(state, source, _use_new_zipfile_serialization=new)
+            refused(f"{BUILD}/tools/import_weights", source, "-o", target, words=["pickle", "state_dict_to_safetensors.py"])
+        assert os.listdir(folder) == ["a.pth"], os.listdir(folder)
+
+
 def check(name, wrap):
     with tempfile.TemporaryDirectory() as folder:
         model = random_model(name)
@@ -90,5 +130,6 @@ def check(name, wrap):
             assert torch.equal(again.eval()(images), features), "not the weights that went out"
 
 
+check_converter()
 check("resnet18", lambda state: state)
 check("resnet50", lambda state: {"epoch": 3, "model": {f"module.{key}": value for key, value in state.items()}})

@@ -30,13 +30,13 @@ def autoencoder():
     return {name: (shape, [0.25 * i - 1 for i in range(math.prod(shape))]) for name, shape in tensors.items()}
 
 
-def safetensors(tensors, metadata=None):
+def safetensors(tensors, metadata=None, header_bytes=0):
     header, data = {"__metadata__": metadata} if metadata else {}, b""
     for name, (shape, values) in tensors.items():
         raw = struct.pack(f"<{len(values)}f", *values)
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
         data += raw
-    head = json.dumps(header).encode()
+    head = json.dumps(header).encode().ljust(header_bytes)
     return struct.pack("<Q", len(head)) + head + data
 
 
@@ -113,6 +113,22 @@ class ImportWeights(unittest.TestCase):
         self.accepts(source, "-o", self.output)
         with open(self.output, "rb") as file:
             self.assertEqual(file.read(), first)
+
+    def test_a_header_as_long_as_a_pickle_begins_is_no_pickle(self):
+        content = safetensors(autoencoder(), header_bytes=0x580)
+        self.assertEqual(content[:2], b"\x80\x05")
+        self.accepts(self.write("a", content), "-o", self.output)
+
+    def test_a_classifier_keeps_what_it_was_trained_for(self):
+        tensors = {}
+        for name, shape in (("conv1", [128, 3, 3, 3]), ("conv2", [64, 128, 3, 3]), ("conv3", [32, 64, 3, 3]), ("fc", [6, 2048])):
+            tensors[name + ".weight"] = shape, [0.5] * math.prod(shape)
+            tensors[name + ".bias"] = shape[:1], [0.5] * shape[0]
+        stated = {"model": "conv_net", "task": "6_basic_emo", "labels": "a,b,c,d,e,f", "activation": "softmax", "epoch": "7"}
+        self.accepts(self.write("a", safetensors(tensors, stated)), "-o", self.output)
+        metadata, _ = read(self.output)
+        for key, value in {**stated, "kernel": "3", "image_size": "8"}.items():
+            self.assertEqual(metadata.get(key), value, key)
 
     def test_arrays_of_get_weights_are_transposed(self):
         tensors = autoencoder()
@@ -211,6 +227,14 @@ class ImportWeights(unittest.TestCase):
         self.refuses(self.path("m"), "-o", self.output, words=("CRC", "m.index"))
         os.unlink(self.path("m.data-00000-of-00002"))
         self.refuses(self.path("m"), "-o", self.output, words=("m.data-00000-of-00002",))
+
+    def test_a_file_of_keras_is_told_by_its_content(self):
+        # The published layers with fewer channels: recognised, converted, and refused tensor by tensor.
+        source = self.write("w.npz", (DATA / "io" / "keras2_conv_net.h5").read_bytes())
+        report = self.refuses(source, "-o", self.output, words=("does not fit conv_net", "6 of another shape"))
+        self.assertIn("Keras HDF5, 8 tensors", report)
+        self.assertIn("conv2d/conv2d/kernel:0  F32 [3, 3, 3, 5] -> conv1.weight  [5, 3, 3, 3]  HWIO -> OIHW", report)
+        self.assertIn("of another shape: conv1.weight (expected [128, 3, 3, 3], got [5, 3, 3, 3])", report)
 
     def test_usage(self):
         source = self.write("a", safetensors(autoencoder()))

@@ -74,6 +74,58 @@ def write_records(path, records):
         file.writelines(index)
 
 
+def partition(rows):
+    """{clip: split} of the by-clip partition, from the rows of all splits: the definition, said once more."""
+    amounts = {}  # images, clips, images of each label
+    for row in rows:
+        counts = amounts.setdefault(row[1], [0, 1] + [0] * len(row[2:]))
+        for q, n in enumerate([1, 0] + list(map(int, row[2:]))):
+            counts[q] += n
+    totals = [sum(column) for column in zip(*amounts.values())]
+    found = {split: [0] * len(totals) for split in SPLITS}
+    tenths = dict(zip(SPLITS, (8, 1, 1)))
+    fine = 0
+
+    def change(split, clip, sign):
+        def cost(q, n):
+            wanted = tenths[split] * totals[q]
+            return (10 * n - wanted) ** 2 * 1024 // (10 * wanted) + (fine if n == 0 else 0)
+        return sum(cost(q, found[split][q] + sign * n) - cost(q, found[split][q])
+                   for q, n in enumerate(amounts[clip]) if n)
+
+    def add(split, clip, sign):
+        for q, n in enumerate(amounts[clip]):
+            found[split][q] += sign * n
+
+    def fnv(text):
+        h = 0xCBF29CE484222325
+        for byte in text.encode():
+            h = (h ^ byte) * 0x100000001B3 % 2**64
+        return h
+
+    order = sorted(amounts, key=lambda clip: (-amounts[clip][0], fnv(clip), clip))
+    home = {}
+    while True:
+        left = [sum(amounts[clip][q] for clip in order if clip not in home) for q in range(len(totals))]
+        labels = [q for q in range(2, len(totals)) if left[q]]
+        rarest = min(labels, key=lambda q: left[q]) if labels else 0
+        for clip in order:
+            if clip not in home and amounts[clip][rarest]:
+                home[clip] = min(SPLITS, key=lambda split: change(split, clip, 1))
+                add(home[clip], clip, 1)
+        if not labels:
+            break
+    fine = 10 * 1024 * (sum(totals) + 1)
+    while True:
+        best, clip, split = min(((change(home[clip], clip, -1) + change(split, clip, 1), clip, split)
+                                 for clip in order for split in SPLITS if split != home[clip]), key=lambda move: move[0])
+        if best >= 0:
+            return home
+        add(home[clip], clip, -1)
+        add(split, clip, 1)
+        home[clip] = split
+
+
 class InspectDataset(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -175,6 +227,7 @@ class InspectDataset(unittest.TestCase):
             for bin in found["clip_sizes"]:
                 self.assertEqual(bin["clips"], sum(bin["from"] <= n <= bin["to"] for n in clips.values()))
             self.assertEqual({clip["clip_id"]: clip["images"] for clip in found["clips"]}, clips)
+            self.assertEqual({clip["clip_id"]: clip["by_clip"] for clip in found["clips"]}, partition(every))
 
             for row in found["leakage"]:
                 if row["partition"] == "published":

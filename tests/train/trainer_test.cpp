@@ -359,8 +359,15 @@ TEST_CASE("what does not fit a run is refused, with both sides named") {
     Run again(run.options.directory, 2);
     CHECK_THROWS_AS(again.fit(), UsageError);  // would overwrite
     again.options.overwrite = true;
+    std::ofstream(run.options.directory + "/result.json") << "{}";
     CHECK_NOTHROW(again.fit());
     CHECK(read(state) == content);  // the same run again
+    CHECK(!std::filesystem::exists(run.options.directory + "/result.json"));
+    const auto is_events = [](const auto& entry) {
+      return entry.path().filename().string().starts_with("events.out.tfevents.");
+    };
+    const std::filesystem::directory_iterator files(run.options.directory);
+    CHECK(std::count_if(begin(files), end(files), is_events) == 1);  // nothing of the run before
   }
   {
     Run other(run.options.directory, 3);

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "kfer/core/error.hpp"
-#include "kfer/data/counter_random.hpp"
 #include "kfer/data/label_sets.hpp"
 
 namespace kfer::data {
@@ -100,11 +99,11 @@ inline std::vector<Split> partition_clips(std::span<const ClipContents> clips) {
     for (std::size_t q = 0; q < row.size(); ++q) totals[q] += row[q];
     require(totals[0] <= 100'000'000, "more than a hundred million images to partition");
     amounts.push_back(std::move(row));
-    std::uint64_t hash = 0;
-    for (const char letter : clip.id) hash = hash_keys({hash, static_cast<unsigned char>(letter)});
+    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+    for (const char letter : clip.id) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
     hashes.emplace_back(hash, hashes.size());
   }
-  // The order that settles every tie.
+  // The order that settles every tie: large clips first, equal ones by a hash, so that no drama comes first.
   std::vector<std::size_t> order(clips.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, [&](std::size_t a, std::size_t b) {

@@ -12,7 +12,6 @@
 #include <span>
 
 #include "kfer/core/error.hpp"
-#include "kfer/core/simd.hpp"
 #include "kfer/data/counter_random.hpp"
 
 namespace kfer::data {
@@ -65,8 +64,7 @@ struct ColourFactors {
 /// unless the image is RGB.
 inline void adjust_colour(ImageView image, ColourFactors factors) {
   require<ShapeError>(image.channels == 3, "colour can be adjusted of 3 channels, got ", image.channels);
-  constexpr int lanes = 16;  // whatever the machine's registers: the sum has one order
-  using Lanes = simd_f32<lanes>;
+  constexpr std::size_t lanes = 16;  // whatever the machine's registers: the sum has one order
   const std::size_t n = image.values.size() / 3;
   float *const r = image.values.data(), *const g = r + n, *const b = g + n;
   const auto grey = [](auto red, auto green, auto blue) {
@@ -75,12 +73,12 @@ inline void adjust_colour(ImageView image, ColourFactors factors) {
   const auto [brightness, contrast, saturation] = factors;
   float offset = 0;
   if (contrast != 1) {
-    Lanes sums{};
+    float sums[lanes] = {};
     std::size_t i = 0;
     for (; i + lanes <= n; i += lanes)
-      sums += grey(simd_load<lanes>(r + i), simd_load<lanes>(g + i), simd_load<lanes>(b + i));
+      for (std::size_t k = 0; k < lanes; ++k) sums[k] += grey(r[i + k], g[i + k], b[i + k]);
     double sum = 0;
-    for (int k = 0; k < lanes; ++k) sum += sums[k];
+    for (const float lane : sums) sum += lane;
     for (; i < n; ++i) sum += grey(r[i], g[i], b[i]);
     offset = brightness * (1 - contrast) * static_cast<float>(sum / static_cast<double>(n));
   }

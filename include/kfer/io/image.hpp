@@ -1,6 +1,6 @@
 // Images in memory: JPEG and PNG decoded to RGB bytes. Everything a file declares is checked before a pixel
-// is decoded. Regular baseline JPEGs are decoded here, to stb_image's bits; all else is stb_image's, which
-// this is the only header to reach.
+// is decoded. Regular baseline JPEGs and plain PNGs are decoded by kfer, to stb_image's bits; all else is
+// stb_image's, which this is the only header to reach.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include "kfer/io/bytes.hpp"
 #include "kfer/io/crc32.hpp"
 #include "kfer/io/detail/jpeg_baseline.hpp"
+#include "kfer/io/detail/png_plain.hpp"
 #include "kfer/io/detail/stb_image.hpp"
 
 namespace kfer::io {
@@ -170,9 +171,12 @@ inline void decode_by_stb(Bytes bytes, ImageSize size, std::span<std::uint8_t> r
 
 /// Decodes what `check_encoded` has passed into `rgb`, height * width * 3 bytes.
 inline void decode_checked(Bytes bytes, ImageSize size, std::span<std::uint8_t> rgb) {
-  thread_local BaselineJpeg baseline;
-  if (bytes[0] == std::byte{0xff} && baseline.decode(bytes, size.height, size.width, rgb.data())) return;
-  decode_by_stb(bytes, size, rgb);
+  thread_local BaselineJpeg jpeg;
+  thread_local PlainPng png;
+  const bool is_jpeg = bytes[0] == std::byte{0xff};
+  const bool done = is_jpeg ? jpeg.decode(bytes, size.height, size.width, rgb.data())
+                            : png.decode(bytes, size.height, size.width, rgb.data());
+  if (!done) decode_by_stb(bytes, size, rgb);
 }
 
 }  // namespace detail

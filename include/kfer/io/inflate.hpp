@@ -14,9 +14,51 @@ namespace kfer::io {
 
 namespace detail {
 
+[[noreturn]] inline void inflate_failed(std::string_view problem) {
+  throw FormatError(text("deflate: ", problem));
+}
+
+/// The bits of a deflate stream, from the lowest. A value: loops work on a copy, which stays in registers.
+struct DeflateBits {
+  Bytes in;
+  std::size_t at = 0;
+  std::uint64_t buffer = 0;
+  std::uint32_t held = 0;
+
+  /// At least 48 bits in the buffer; past the end of the input they are zeros, and `drop` counts what was
+  /// used.
+  void fill() {
+    if (at + 8 <= in.size()) [[likely]]
+      return fill_word();
+    while (held <= 56) {
+      if (at < in.size()) buffer |= std::to_integer<std::uint64_t>(in[at]) << held;
+      ++at;
+      held += 8;
+    }
+  }
+  /// The same where eight bytes are left: what lies above `held` bits is already what comes next.
+  void fill_word() {
+    buffer |= load_le<std::uint64_t>(in.data() + at) << held;
+    at += (63 - held) >> 3;
+    held |= 56;
+  }
+  void drop(std::uint32_t n) {
+    drop_unchecked(n);
+    if (at > in.size() && (at - in.size()) * 8 > held) [[unlikely]]
+      inflate_failed("truncated");
+  }
+  void drop_unchecked(std::uint32_t n) { buffer >>= n, held -= n; }
+  std::uint32_t take(std::uint32_t n) {
+    fill();
+    const auto value = static_cast<std::uint32_t>(buffer & ((std::uint64_t{1} << n) - 1));
+    drop(n);
+    return value;
+  }
+};
+
 class Inflater {
  public:
-  Inflater(Bytes in, std::span<std::byte> out) : in_(in), out_(out) {}
+  Inflater(Bytes in, std::span<std::byte> out) : in_{.in = in}, out_(out) {}
 
   void run() {
     for (bool last = false; !last;) {
@@ -39,7 +81,7 @@ class Inflater {
   }
 
  private:
-  [[noreturn]] static void fail(std::string_view problem) { throw FormatError(text("deflate: ", problem)); }
+  [[noreturn]] static void fail(std::string_view problem) { inflate_failed(problem); }
 
   /// A canonical Huffman code: codes up to `fast_bits` long by one look-up, longer ones by counting.
   class Huffman {
@@ -73,13 +115,20 @@ class Inflater {
       }
     }
 
-    std::uint32_t decode(Inflater& in) const {
+    struct Entry {
+      std::uint16_t symbol = 0;
+      std::uint8_t length = 0;
+    };
+    /// The symbol of the next bits if its code is short; else one of length 0.
+    Entry look_up(std::uint64_t bits) const { return fast_[bits & (fast_.size() - 1)]; }
+
+    std::uint32_t decode(DeflateBits& in) const {
       in.fill();
-      const auto entry = fast_[in.buffer_ & (fast_.size() - 1)];
+      const auto entry = look_up(in.buffer);
       if (entry.length > 0) return in.drop(entry.length), entry.symbol;
       std::uint32_t code = 0;
       for (std::uint32_t n = 1; n <= 15; ++n) {
-        code = code << 1 | (in.buffer_ >> (n - 1) & 1);
+        code = code << 1 | (in.buffer >> (n - 1) & 1);
         if (code - first_code_[n] < count_[n]) {
           in.drop(n);
           return symbols_[first_symbol_[n] + (code - first_code_[n])];
@@ -90,10 +139,6 @@ class Inflater {
 
    private:
     static constexpr std::uint32_t fast_bits = 10;
-    struct Entry {
-      std::uint16_t symbol = 0;
-      std::uint8_t length = 0;
-    };
     static std::uint32_t reverse(std::uint32_t code, std::uint32_t n) {
       std::uint32_t out = 0;
       for (; n > 0; --n, code >>= 1) out = out << 1 | (code & 1);
@@ -106,48 +151,33 @@ class Inflater {
     std::vector<std::uint16_t> symbols_;
   };
 
-  /// At least 48 bits in the buffer; past the end of the input they are zeros, and `drop` counts what was
-  /// used.
-  void fill() {
-    while (held_ <= 56) {
-      if (at_ < in_.size()) buffer_ |= std::to_integer<std::uint64_t>(in_[at_]) << held_;
-      ++at_;
-      held_ += 8;
-    }
-  }
-  void drop(std::uint32_t n) {
-    buffer_ >>= n;
-    held_ -= n;
-    if (at_ > in_.size() && (at_ - in_.size()) * 8 > held_) fail("truncated");
-  }
-  std::uint32_t bits(std::uint32_t n) {
-    fill();
-    const auto value = static_cast<std::uint32_t>(buffer_ & ((std::uint64_t{1} << n) - 1));
-    drop(n);
-    return value;
-  }
+  std::uint32_t bits(std::uint32_t n) { return in_.take(n); }
 
   void stored() {
-    drop(held_ % 8);
+    in_.drop(in_.held % 8);
     const auto length = bits(16), complement = bits(16);
     if ((length ^ 0xffff) != complement) fail("a stored block whose length fails its check");
-    const auto start = at_ - held_ / 8;
-    if (start > in_.size() || length > in_.size() - start) fail("truncated");
+    const auto start = in_.at - in_.held / 8;
+    if (start > in_.in.size() || length > in_.in.size() - start) fail("truncated");
     if (length > out_.size() - written_) fail("more data than stated");
-    std::copy_n(in_.begin() + static_cast<std::ptrdiff_t>(start), length,
+    std::copy_n(in_.in.begin() + static_cast<std::ptrdiff_t>(start), length,
                 out_.begin() + static_cast<std::ptrdiff_t>(written_));
     written_ += length;
-    at_ = start + length;
-    held_ = 0;
-    buffer_ = 0;
+    in_ = {.in = in_.in, .at = start + length};
   }
 
   void fixed() {
-    std::array<std::uint8_t, 288> lengths;
-    for (std::size_t i = 0; i < 288; ++i) lengths[i] = i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8;
-    std::array<std::uint8_t, 30> distances;
-    distances.fill(5);
-    block(Huffman(lengths), Huffman(distances));
+    static const auto literals = [] {
+      std::array<std::uint8_t, 288> lengths;
+      for (std::size_t i = 0; i < 288; ++i) lengths[i] = i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8;
+      return Huffman(lengths);
+    }();
+    static const auto distances = [] {
+      std::array<std::uint8_t, 30> lengths;
+      lengths.fill(5);
+      return Huffman(lengths);
+    }();
+    block(literals, distances);
   }
 
   void dynamic() {
@@ -159,7 +189,7 @@ class Inflater {
     const Huffman length_code(code_lengths);
     std::array<std::uint8_t, 286 + 30> lengths{};
     for (std::uint32_t i = 0; i < literals + distances;) {
-      const auto symbol = length_code.decode(*this);
+      const auto symbol = length_code.decode(in_);
       if (symbol < 16) {
         lengths[i++] = static_cast<std::uint8_t>(symbol);
         continue;
@@ -184,30 +214,46 @@ class Inflater {
     constexpr std::uint16_t distance_base[30] = {
         1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,
         193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
+    DeflateBits in = in_;
+    std::byte* const out = out_.data();
+    const std::size_t size = out_.size();
+    std::size_t written = written_;
     for (;;) {
-      const auto symbol = literals.decode(*this);
+      // Runs of literals with short codes, five to a filled buffer, while nothing can run out.
+      while (in.at + 8 <= in.in.size() && size - written >= 5) {
+        in.fill_word();
+        auto entry = literals.look_up(in.buffer);
+        int run = 0;
+        for (; run < 5 && entry.length > 0 && entry.symbol < 256; ++run) {
+          out[written++] = static_cast<std::byte>(entry.symbol);
+          in.drop_unchecked(entry.length);
+          entry = literals.look_up(in.buffer);
+        }
+        if (run < 5) break;
+      }
+      const auto symbol = literals.decode(in);
       if (symbol < 256) {
-        if (written_ == out_.size()) fail("more data than stated");
-        out_[written_++] = static_cast<std::byte>(symbol);
+        if (written == size) fail("more data than stated");
+        out[written++] = static_cast<std::byte>(symbol);
         continue;
       }
-      if (symbol == 256) return;
+      if (symbol == 256) break;
       if (symbol > 285) fail("an unknown length");
-      const std::size_t length = length_base[symbol - 257] + bits(length_bits[symbol - 257]);
-      const auto code = distances.decode(*this);
+      const std::size_t length = length_base[symbol - 257] + in.take(length_bits[symbol - 257]);
+      const auto code = distances.decode(in);
       if (code > 29) fail("an unknown distance");
-      const std::size_t distance = distance_base[code] + bits(code < 2 ? 0 : code / 2 - 1);
-      if (distance > written_) fail("a distance past the beginning");
-      if (length > out_.size() - written_) fail("more data than stated");
-      for (std::size_t i = 0; i < length; ++i, ++written_) out_[written_] = out_[written_ - distance];
+      const std::size_t distance = distance_base[code] + in.take(code < 2 ? 0 : code / 2 - 1);
+      if (distance > written) fail("a distance past the beginning");
+      if (length > size - written) fail("more data than stated");
+      for (std::size_t i = 0; i < length; ++i, ++written) out[written] = out[written - distance];
     }
+    in_ = in;
+    written_ = written;
   }
 
-  Bytes in_;
+  DeflateBits in_;
   std::span<std::byte> out_;
-  std::size_t at_ = 0, written_ = 0;
-  std::uint64_t buffer_ = 0;
-  std::uint32_t held_ = 0;
+  std::size_t written_ = 0;
 };
 
 }  // namespace detail

@@ -52,9 +52,7 @@ struct ClassifierInfo {
   std::string epoch;            ///< of its training; may be empty
 };
 
-namespace detail {
-
-/// Names joined by commas.
+/// The names in "a,b,c".
 inline std::vector<std::string> split_labels(std::string_view joined) {
   std::vector<std::string> out;
   for (;;) {
@@ -64,6 +62,8 @@ inline std::vector<std::string> split_labels(std::string_view joined) {
     joined.remove_prefix(comma + 1);
   }
 }
+
+namespace detail {
 
 /// Reads a file's shapes and metadata into a ClassifierInfo.
 class ClassifierReader {

@@ -1,6 +1,11 @@
 // ResNet-50 (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016), in the two forms that
-// published weights come in, and the transfer model of the K-drama experiments built on it.
+// published weights come in, and the transfer model of the K-drama experiments built on it. ResNet-18 is in
+// resnet18.hpp.
 #pragma once
+
+#include <array>
+#include <optional>
+#include <vector>
 
 #include "kfer/nn/nn.hpp"
 
@@ -18,11 +23,27 @@ struct ResNetConfig {
   static ResNetConfig torchvision() {
     return {.stride_on_first = false, .conv_bias = false, .eps = 1e-5, .momentum = 0.1};
   }
+
+  BatchNorm2dConfig norm(bool relu) const { return {.momentum = momentum, .eps = eps, .relu = relu}; }
 };
+
+/// The projection on the shortcut of a residual block that changes its size, else nothing.
+template <FloatingElement T, class D>
+using ResNetShortcut = std::optional<Sequential<Conv2d<T, D>, BatchNorm2d<T, D>>>;
+
+template <FloatingElement T, class D>
+ResNetShortcut<T, D> resnet_shortcut(std::int64_t in, std::int64_t out, std::int64_t stride,
+                                     RandomStream& random, const ResNetConfig& config) {
+  if (stride == 1 && in == out) return std::nullopt;
+  return Sequential(Conv2d<T, D>(in, out, 1, random, {.stride = stride, .bias = config.conv_bias}),
+                    BatchNorm2d<T, D>(out, config.norm(false)));
+}
 
 /// 1x1 reduce, 3x3, 1x1 expand by 4, each with batch norm; ReLU after the sum with the shortcut.
 template <FloatingElement T = float, class D = Cpu>
 struct Bottleneck {
+  using value_type = T;
+  using device_type = D;
   using parameter_type = Variable<parameter_t<T>, D>;
   static constexpr std::int64_t expansion = 4;
 
@@ -32,23 +53,19 @@ struct Bottleneck {
   BatchNorm2d<T, D> bn2;
   Conv2d<T, D> conv3;
   BatchNorm2d<T, D> bn3;
-  std::optional<Sequential<Conv2d<T, D>, BatchNorm2d<T, D>>> downsample;
+  ResNetShortcut<T, D> downsample;
 
   Bottleneck(std::int64_t in, std::int64_t width, std::int64_t stride, RandomStream& random,
              const ResNetConfig& config)
       : conv1(in, width, 1, random,
               {.stride = config.stride_on_first ? stride : 1, .bias = config.conv_bias}),
-        bn1(width, norm(config, true)),
+        bn1(width, config.norm(true)),
         conv2(width, width, 3, random,
               {.stride = config.stride_on_first ? 1 : stride, .padding = 1, .bias = config.conv_bias}),
-        bn2(width, norm(config, true)),
+        bn2(width, config.norm(true)),
         conv3(width, width * expansion, 1, random, {.bias = config.conv_bias}),
-        bn3(width * expansion, norm(config, true)) {
-    if (stride != 1 || in != width * expansion)
-      downsample.emplace(
-          Conv2d<T, D>(in, width * expansion, 1, random, {.stride = stride, .bias = config.conv_bias}),
-          BatchNorm2d<T, D>(width * expansion, norm(config, false)));
-  }
+        bn3(width * expansion, config.norm(true)),
+        downsample(resnet_shortcut<T, D>(in, width * expansion, stride, random, config)) {}
 
   Variable<T, D> operator()(const Variable<T, D>& x) {
     const auto y = conv3(bn2(conv2(bn1(conv1(x)))));
@@ -65,45 +82,35 @@ struct Bottleneck {
     v("bn3", bn3);
     v("downsample", downsample);
   }
-
- private:
-  static BatchNorm2dConfig norm(const ResNetConfig& c, bool relu) {
-    return {.momentum = c.momentum, .eps = c.eps, .relu = relu};
-  }
 };
 
-/// ResNet-50 without its classifier: [N, 3, H, W] -> [N, 2048]. Parameters carry torchvision's names.
-template <FloatingElement T = float, class D = Cpu>
-struct ResNet50 {
-  using parameter_type = Variable<parameter_t<T>, D>;
-  static constexpr const char* name = "resnet50";
-  static constexpr std::int64_t features = 2048;
+/// A ResNet without its classifier, built of `Block`s: 7x7 stem, max pooling, four stages of 64, 128, 256 and
+/// 512 channels (times the block's expansion), global average pooling: [N, 3, H, W] -> [N, features].
+/// Parameters carry torchvision's names.
+template <class Block>
+struct ResNetTrunk {
+  using parameter_type = typename Block::parameter_type;
+  using value_type = Variable<typename Block::value_type, typename Block::device_type>;
+  static constexpr std::int64_t features = 512 * Block::expansion;
 
-  Conv2d<T, D> conv1;
-  BatchNorm2d<T, D> bn1;
+  Conv2d<typename Block::value_type, typename Block::device_type> conv1;
+  BatchNorm2d<typename Block::value_type, typename Block::device_type> bn1;
   MaxPool2d pool{{.kernel = 3, .stride = 2, .padding = 1}};
-  std::vector<Bottleneck<T, D>> layer1, layer2, layer3, layer4;
+  std::vector<Block> layer1, layer2, layer3, layer4;
 
-  explicit ResNet50(RandomStream& random, const ResNetConfig& config = ResNetConfig::keras())
+  /// `depths`: blocks of each stage.
+  ResNetTrunk(std::array<int, 4> depths, RandomStream& random, const ResNetConfig& config)
       : conv1(3, 64, 7, random, {.stride = 2, .padding = 3, .bias = config.conv_bias}),
-        bn1(64, {.momentum = config.momentum, .eps = config.eps, .relu = true}) {
-    std::int64_t in = 64;
-    const auto stage = [&](std::vector<Bottleneck<T, D>>& blocks, std::int64_t width, int count,
-                           std::int64_t stride) {
-      for (int i = 0; i < count; ++i) {
-        blocks.emplace_back(in, width, i == 0 ? stride : 1, random, config);
-        in = width * Bottleneck<T, D>::expansion;
-      }
-    };
-    stage(layer1, 64, 3, 1);
-    stage(layer2, 128, 4, 2);
-    stage(layer3, 256, 6, 2);
-    stage(layer4, 512, 3, 2);
+        bn1(64, config.norm(true)) {
+    std::int64_t in = 64, width = 64;
+    for (std::size_t s = 0; s < 4; ++s, width *= 2)
+      for (int i = 0; i < depths[s]; ++i, in = width * Block::expansion)
+        stages()[s]->emplace_back(in, width, s > 0 && i == 0 ? 2 : 1, random, config);
   }
 
-  Variable<T, D> operator()(const Variable<T, D>& x) {
+  value_type operator()(const value_type& x) {
     auto y = pool(bn1(conv1(x)));
-    for (auto* stage : {&layer1, &layer2, &layer3, &layer4})
+    for (auto* stage : stages())
       for (auto& block : *stage) y = block(y);
     return global_avg_pool(y);
   }
@@ -117,6 +124,17 @@ struct ResNet50 {
     v("layer3", layer3);
     v("layer4", layer4);
   }
+
+ private:
+  std::array<std::vector<Block>*, 4> stages() { return {&layer1, &layer2, &layer3, &layer4}; }
+};
+
+/// ResNet-50 without its classifier: [N, 3, H, W] -> [N, 2048].
+template <FloatingElement T = float, class D = Cpu>
+struct ResNet50 : ResNetTrunk<Bottleneck<T, D>> {
+  static constexpr const char* name = "resnet50";
+  explicit ResNet50(RandomStream& random, const ResNetConfig& config = ResNetConfig::keras())
+      : ResNetTrunk<Bottleneck<T, D>>({3, 4, 6, 3}, random, config) {}
 };
 
 /// The transfer model of the K-drama experiments (Cho et al., BigComp 2022): ResNet-50, average pooling,

@@ -12,23 +12,27 @@ namespace kfer::models {
 
 namespace detail {
 
-/// "layer_with_weights-4/layer_with_weights-2/kernel/.ATTRIBUTES/VARIABLE_VALUE": the layer's numbers,
-/// outermost first, and what the variable is to it. No role for what is no weight of a layer.
+/// "model/layer_with_weights-4/layer_with_weights-2/kernel/.ATTRIBUTES/VARIABLE_VALUE": the object that holds
+/// the layers, the layer's numbers, outermost first, and what the variable is to it. No role for what is no
+/// weight of a layer.
 struct TfVariable {
-  std::vector<std::int64_t> layer;
+  std::pair<std::string, std::vector<std::int64_t>> layer;
   std::string role;
 
   explicit TfVariable(std::string_view name) {
     constexpr std::string_view prefix = "layer_with_weights-", end = "/.ATTRIBUTES/VARIABLE_VALUE";
+    const auto first = name.starts_with(prefix) ? 0 : name.find(text('/', prefix)) + 1;
+    layer.first = name.substr(0, first);
+    name.remove_prefix(first);
     while (name.starts_with(prefix)) {
       name.remove_prefix(prefix.size());
       std::int64_t number = 0;
       const auto [rest, error] = std::from_chars(name.data(), name.data() + name.size(), number);
       if (error != std::errc{} || rest == name.data() + name.size() || *rest != '/') return;
-      layer.push_back(number);
+      layer.second.push_back(number);
       name.remove_prefix(static_cast<std::size_t>(rest - name.data()) + 1);
     }
-    if (layer.empty() || !name.ends_with(end)) return;
+    if (layer.second.empty() || !name.ends_with(end)) return;
     name.remove_suffix(end.size());
     if (name.find('/') == std::string_view::npos) role = name;
   }
@@ -47,7 +51,7 @@ inline std::string not_a_weight(std::string_view name) {
 /// The weights of a checkpoint for kfer's `model` ("" tells it from the layers), then what is no weight, with
 /// an empty name. Throws FormatError naming file and tensor where the layers are not those of the model.
 inline std::vector<ImportedTensor> import_tf(const io::TfCheckpoint& file, std::string_view model = "") {
-  std::map<std::vector<std::int64_t>, KerasLayer> by_number;
+  std::map<decltype(detail::TfVariable::layer), KerasLayer> by_number;
   std::vector<ImportedTensor> others;
   for (const auto& [name, value] : file.tensors()) {
     const detail::TfVariable variable(name);

@@ -69,10 +69,14 @@ class OnnxTranslator {
   OnnxTranslator(M& model, const OnnxOptions& options)
       : options_(options), used_{options.input, options.output} {
     require(options.input != options.output, "onnx: input and output are both called '", options.input, "'");
+    const auto reserve = [&](const std::string& path) {
+      require(used_.insert(path).second, "onnx: '", path, "' is a parameter or buffer of the model already");
+    };
     for_each_parameter(model, [&](const std::string& path, const V& p) {
       leaves_.emplace(&p.value(), path);
-      require(used_.insert(path).second, "onnx: the name '", path, "' is that of a parameter");
+      reserve(path);
     });
+    for_each_buffer(model, [&](const std::string& path, const auto&) { reserve(path); });
     for_each_module(model, [&](const std::string& path, auto& m) {
       if constexpr (std::same_as<std::remove_cvref_t<decltype(m)>, BatchNorm2d<float, D>>)
         batch_norms_.emplace(&m.weight.value(), Norm{path, m.running_mean, m.running_var, m.eps});
@@ -206,8 +210,7 @@ class OnnxTranslator {
   }
   std::string translate(const UpsampleBackward<float, D>& op, const Inputs& in) {
     const auto scale = static_cast<float>(op.scale);
-    const auto scales =
-        initializer(text("upsample.scales_", op.scale), {4}, std::vector{1.0f, 1.0f, scale, scale});
+    const auto scales = initializer(unique("upsample.scales"), {4}, std::vector{1.0f, 1.0f, scale, scale});
     return emit(
         "Resize", "upsample", {value_name(in[0]), "", scales},
         {{"coordinate_transformation_mode", "asymmetric"}, {"mode", "nearest"}, {"nearest_mode", "floor"}});
@@ -228,6 +231,7 @@ class OnnxTranslator {
                 {{"axis", static_cast<std::int64_t>(op.dim)}});
   }
   std::string translate(const AddReluBackward<float, D>&, const Inputs& in) {
+    refuse_batches(in);
     return emit("Relu", "relu", {emit("Add", "add", names(in))});
   }
   static std::string translate(const DropoutBackward<float, D>&, const Inputs&) {
@@ -242,6 +246,7 @@ class OnnxTranslator {
   }
   template <class F>
   std::string translate(const BinaryBackward<F, float, D>&, const Inputs& in) {
+    refuse_batches(in);
     return emit(onnx_operator<F>, lower(onnx_operator<F>), names(in));
   }
 
@@ -262,6 +267,14 @@ class OnnxTranslator {
   }
   static void require_inference(bool yes) {
     require(yes, "onnx: the model is in training mode: call set_training(model, false)");
+  }
+  /// A constant that has a value for each sample of the batch would fix the batch's extent, or repeat
+  /// silently.
+  void refuse_batches(const Inputs& in) const {
+    const auto rank = std::max(in[0].shape().rank(), in[1].shape().rank());
+    for (const auto& v : in)
+      require(v.node() || &v.value() == input_ || v.shape().rank() < rank || v.shape()[0] != batch,
+              "onnx: a constant of shape ", v.shape(), " spans the batch");
   }
   static io::onnx::Port port(const std::string& name, const Shape& shape) {
     io::onnx::Port out{name, {"N"}};

@@ -27,7 +27,9 @@ template <FloatingElement T, class D>
 struct TrainingState {
   std::int64_t epoch = 0, batch = 0;     ///< position of the next batch, counted from 0
   std::int64_t batches_per_epoch = 0;    ///< of the data, to notice when they changed
-  double loss_sum = 0;                   ///< of the epoch's batches so far
+  double loss_sum = 0;                   ///< of the epoch's batches so far that were not skipped
+  std::int64_t skipped = 0;              ///< of the epoch's batches so far: not finite, without an update
+  std::int64_t skipped_in_row = 0;       ///< at the end of all batches so far
   double lr = 0;                         ///< learning rate of the last step
   std::int64_t threads = num_threads();  ///< sums of another number may differ in their last bits
   EarlyStopping::State stopping;
@@ -38,7 +40,7 @@ struct TrainingState {
 
 namespace detail {
 
-inline constexpr std::string_view training_state_format = "training state 1";
+inline constexpr std::string_view training_state_format = "training state 2";
 
 /// Tensors to be written, together with their bytes.
 class TensorWriter {
@@ -95,6 +97,8 @@ void save_checkpoint(const std::string& path, M& model, const O& optimizer,
   out.add_number("trainer/batch", state.batch);
   out.add_number("trainer/batches_per_epoch", state.batches_per_epoch);
   out.add_number("trainer/loss_sum", state.loss_sum);
+  out.add_number("trainer/skipped", state.skipped);
+  out.add_number("trainer/skipped_in_row", state.skipped_in_row);
   out.add_number("trainer/lr", state.lr);
   out.add_number("trainer/threads", state.threads);
   out.add_number("trainer/best", state.stopping.best);
@@ -124,10 +128,10 @@ void save_checkpoint(const std::string& path, M& model, const O& optimizer,
 /// is asked first and may throw. Throws IoError, FormatError (damaged, of another kind, of another model),
 /// ShapeError or ValueError naming what does not fit; model and optimiser are then unchanged.
 template <Module M, Optimizer O, class Accept>
-auto load_checkpoint(const std::string& path, M& model, O& optimizer, const Accept& accept) {
+auto load_checkpoint(const io::Safetensors& file, M& model, O& optimizer, const Accept& accept) {
   using T = typename tensor_type_t<M>::value_type;
   using D = typename tensor_type_t<M>::device_type;
-  const auto file = io::Safetensors::open(path);
+  const std::string& path = file.name();
   require<FormatError>(file.has_checksum(), "'", path, "' is no training state: it has no checksum");
   require<FormatError>(file.metadata("kfer") == detail::training_state_format, "'", path,
                        "' is no training state of this version");
@@ -142,6 +146,11 @@ auto load_checkpoint(const std::string& path, M& model, O& optimizer, const Acce
                        path, "': no batch ", state.batch, " of epoch ", state.epoch, " with ",
                        state.batches_per_epoch, " batches an epoch");
   state.loss_sum = detail::read_number<double>(file, "trainer/loss_sum");
+  state.skipped = detail::read_number<std::int64_t>(file, "trainer/skipped");
+  state.skipped_in_row = detail::read_number<std::int64_t>(file, "trainer/skipped_in_row");
+  require<FormatError>(0 <= state.skipped && state.skipped <= state.batch && state.skipped_in_row >= 0, "'",
+                       path, "': ", state.skipped, " of ", state.batch, " batches skipped, ",
+                       state.skipped_in_row, " in a row");
   state.lr = detail::read_number<double>(file, "trainer/lr");
   state.threads = detail::read_number<std::int64_t>(file, "trainer/threads");
   state.stopping = {detail::read_number<double>(file, "trainer/best"),
@@ -191,6 +200,10 @@ auto load_checkpoint(const std::string& path, M& model, O& optimizer, const Acce
   load_state_dict(model, dict);
   for_each_random(model, [&](const std::string& name, RandomStream& random) { random = streams.at(name); });
   return state;
+}
+template <Module M, Optimizer O, class Accept>
+auto load_checkpoint(const std::string& path, M& model, O& optimizer, const Accept& accept) {
+  return load_checkpoint(io::Safetensors::open(path), model, optimizer, accept);
 }
 template <Module M, Optimizer O>
 auto load_checkpoint(const std::string& path, M& model, O& optimizer) {

@@ -2,11 +2,13 @@
 // weights/{best,last}.safetensors and state.safetensors.
 #pragma once
 
+#include <dirent.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 
 #include "kfer/io/file.hpp"
 
@@ -34,6 +36,19 @@ class RunDirectory {
   std::string best() const { return path_ + "/weights/best.safetensors"; }
   std::string last() const { return path_ + "/weights/last.safetensors"; }
   bool has_state() const { return ::access(state().c_str(), F_OK) == 0; }
+
+  /// Removes what an earlier run left beside its state: weights, events, and the pages and figures that its
+  /// program made of them. What cannot be removed stays.
+  void remove_products() const {
+    for (const auto& file : {best(), last(), path_ + "/result.json", path_ + "/report.html"})
+      ::unlink(file.c_str());
+    DIR* listing = ::opendir(path_.c_str());
+    if (listing == nullptr) return;
+    while (const dirent* entry = ::readdir(listing))
+      if (std::string_view(entry->d_name).starts_with("events.out.tfevents."))
+        ::unlink((path_ + '/' + entry->d_name).c_str());
+    ::closedir(listing);
+  }
 
  private:
   static void make(const std::string& path) {

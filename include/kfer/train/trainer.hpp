@@ -35,15 +35,21 @@ concept BatchSource = requires(S& source, std::int64_t i) {
   source.next();
 };
 
+/// What happens where a loss or a gradient is not finite: the run stops with a NumericError, or the batch is
+/// left out: no update, batch norm's statistics as before it, one more in the column "skipped".
+enum class OnNonFinite { stop, skip };
+
 struct TrainerOptions {
   std::string directory = "";  ///< of the run; "": nothing is written
   std::int64_t epochs = 1;     ///< at most
   EarlyStoppingOptions early_stopping = {};
-  Schedule schedule = {};       ///< learning rate from the steps taken; none: the optimiser's own stays
-  double clip_norm = 0;         ///< largest global norm of the gradients; 0: not clipped
-  std::int64_t save_every = 0;  ///< also save the state after so many steps; 0: once an epoch
-  bool resume = false;          ///< continue the run in `directory`
-  bool overwrite = false;       ///< begin anew although `directory` holds a run
+  Schedule schedule = {};  ///< learning rate from the steps taken; none: the optimiser's own stays
+  double clip_norm = 0;    ///< largest global norm of the gradients; 0: not clipped
+  OnNonFinite on_non_finite = OnNonFinite::stop;  ///< skip: steps are taken eagerly, not captured
+  std::int64_t max_skipped = 10;  ///< batches skipped in a row that a run bears; one more stops it
+  std::int64_t save_every = 0;    ///< also save the state after so many steps; 0: once an epoch
+  bool resume = false;            ///< continue the run in `directory`
+  bool overwrite = false;         ///< begin anew although `directory` holds a run
   bool capture = true;  ///< replay steps as captured graphs where device and loss (a StagedLoss) allow it
   io::Metadata metadata = {};               ///< of the weights files, next to the model's name and the epoch
   io::Json arguments = io::Json::object();  ///< saved as args.json; a resumed run must have the same ...
@@ -80,6 +86,7 @@ class Trainer {
         stopping_(options_.early_stopping) {
     require(options_.epochs >= 0, "Trainer: epochs must not be negative, got ", options_.epochs);
     require(options_.clip_norm >= 0, "Trainer: clip_norm must not be negative, got ", options_.clip_norm);
+    require(options_.max_skipped >= 1, "Trainer: max_skipped must be positive, got ", options_.max_skipped);
     require(options_.save_every >= 0, "Trainer: save_every must not be negative, got ", options_.save_every);
     require(!options_.resume || !options_.directory.empty(),
             "Trainer: resuming needs the directory of a run");
@@ -90,17 +97,18 @@ class Trainer {
   /// training loss, is always there). At the end, unless interrupted, the model holds the weights of the best
   /// epoch.
   ///
-  /// Throws NumericError if a loss, gradient or weight is not finite, naming epoch, batch and the first layer
-  /// where it happens; weights and state on disk then stay those from before. Throws UsageError if the
-  /// directory holds a run and is neither to be resumed nor overwritten, or if the arguments of a resumed run
-  /// differ; and what `load_checkpoint` throws.
+  /// Throws NumericError if a loss, gradient or weight is not finite (unless `on_non_finite` skips the
+  /// batch), naming epoch, batch and the first layer where it happens; weights and state on disk then stay
+  /// those from before. Throws UsageError if the directory holds a run and is neither to be resumed nor
+  /// overwritten, or if the arguments of a resumed run differ; and what `load_checkpoint` throws.
   template <BatchSource S, class Loss, class Evaluate>
   TrainResult fit(S& source, Loss&& loss, Evaluate&& evaluate) {
     const Interrupt interrupt;
     start(source.batches_per_epoch());
     using Batch = std::remove_cvref_t<decltype(source.next())>;
-    // Clipping reads the norm of the gradients on the host, in the middle of a step.
-    StepCapture<M, O, std::remove_cvref_t<Loss>, Batch> capture(options_.capture && options_.clip_norm == 0);
+    // Clipping and skipping read the norm of the gradients on the host, in the middle of a step.
+    StepCapture<M, O, std::remove_cvref_t<Loss>, Batch> capture(options_.capture && options_.clip_norm == 0 &&
+                                                                !skips());
     const auto more = [&] { return state_.epoch < options_.epochs && !stopping_.should_stop(); };
     while (more()) {
       const auto seconds = train_epoch(source, loss, interrupt, capture);
@@ -147,6 +155,7 @@ class Trainer {
       require<UsageError>(!directory_->has_state() || options_.overwrite, "'", directory_->path(),
                           "' holds a run: resume it, overwrite it, or choose another directory");
       save();
+      directory_->remove_products();
       state_.history.save(directory_->results());
     }
     io::atomic_write(directory_->arguments(), to_string(options_.arguments) + "\n");
@@ -185,7 +194,13 @@ class Trainer {
                       state_.batch);
     while (state_.batch < batches) {
       decltype(auto) batch = source.next();
-      state_.loss_sum += guarded_step(loss, batch, capture);
+      if (const auto value = guarded_step(loss, batch, capture)) {
+        state_.loss_sum += *value;
+        state_.skipped_in_row = 0;
+      } else {
+        ++state_.skipped;
+        ++state_.skipped_in_row;
+      }
       ++state_.batch;
       progress.step([&] { return text("loss ", format_number(mean_loss())); });
       if (interrupt) return std::nullopt;
@@ -196,7 +211,7 @@ class Trainer {
 
   /// The same as `step`; where memory runs out, says how far the step came.
   template <class Loss, class Batch, class Capture>
-  double guarded_step(Loss& loss, const Batch& batch, Capture& capture) {
+  std::optional<double> guarded_step(Loss& loss, const Batch& batch, Capture& capture) {
     detail::last_layer() = nullptr;
     try {
       return step(loss, batch, capture);
@@ -209,9 +224,9 @@ class Trainer {
     }
   }
 
-  /// One step of the optimiser; returns the loss.
+  /// One step of the optimiser; the loss, or nothing if the batch is skipped.
   template <class Loss, class Batch, class Capture>
-  double step(Loss& loss, const Batch& batch, Capture& capture) {
+  std::optional<double> step(Loss& loss, const Batch& batch, Capture& capture) {
     if (options_.schedule) optimizer_.lr = options_.schedule(optimizer_.steps());
     if (const auto value = capture.try_step(model_, optimizer_, streams_, loss, batch)) {
       require<NumericError>(std::isfinite(*value), where(), ": the loss is ",
@@ -222,57 +237,111 @@ class Trainer {
     }
     if (!capture.why_not().empty() && !std::exchange(told_why_not_, true) && options_.log)
       std::fprintf(options_.log, "steps are not captured: %s\n", capture.why_not().c_str());
-    std::vector<RandomStream> before;
-    for (const RandomStream* stream : streams_) before.push_back(*stream);
-    optimizer_.zero_grad();
-    double value;
-    {
-      const auto result = loss(batch);
-      value = static_cast<double>(result.item());
-      if (!std::isfinite(value)) explain(loss, batch, value, before);
-      backward(result);
-    }
-    double scale = 1;
-    if (options_.clip_norm > 0) {
-      try {
-        scale = clip_scale(global_norm(parameters_), options_.clip_norm);
-      } catch (const NumericError& error) {
-        throw NumericError(text(where(), ": ", error.what()));
-      }
+    const Before before = look_before();
+    double value, scale;
+    try {
+      value = loss_and_gradients(loss, batch, before);
+      scale = gradient_scale();
+    } catch (const NumericError& error) {
+      if (!skips()) throw;
+      skip_batch(error, before);
+      return std::nullopt;
     }
     optimizer_.step(scale);
     state_.lr = optimizer_.lr;
     return value;
   }
 
+  /// What a step changes beside the parameters, before it: the random streams, and where batches may be
+  /// skipped the buffers.
+  struct Before {
+    std::vector<RandomStream> streams;
+    std::vector<Tensor<T, D>> buffers;
+  };
+  Before look_before() {
+    Before before;
+    for (const RandomStream* stream : streams_) before.streams.push_back(*stream);
+    if (skips())
+      for_each_buffer(model_, [&](const std::string&, const auto& b) { before.buffers.push_back(b); });
+    return before;
+  }
+  void restore_buffers(const Before& before) {
+    auto next = before.buffers.begin();
+    for_each_buffer(model_, [&](const std::string&, auto& b) {
+      if (next != before.buffers.end()) b = *next++;
+    });
+  }
+
+  template <class Loss, class Batch>
+  double loss_and_gradients(Loss& loss, const Batch& batch, const Before& before) {
+    optimizer_.zero_grad();
+    const auto result = loss(batch);
+    const auto value = static_cast<double>(result.item());
+    if (!std::isfinite(value)) explain(loss, batch, value, before);
+    backward(result);
+    return value;
+  }
+
+  /// What the gradients are to be multiplied by.
+  double gradient_scale() {
+    if (options_.clip_norm == 0 && !skips()) return 1;
+    try {
+      const double norm = global_norm(parameters_);
+      return options_.clip_norm > 0 ? clip_scale(norm, options_.clip_norm) : 1;
+    } catch (const NumericError& error) {
+      throw NumericError(text(where(), ": ", error.what()));
+    }
+  }
+
+  bool skips() const { return options_.on_non_finite == OnNonFinite::skip; }
+
+  /// Takes back what the batch has changed; throws if that does not help.
+  void skip_batch(const NumericError& error, const Before& before) {
+    optimizer_.zero_grad();
+    restore_buffers(before);
+    const auto cause = non_finite_value();
+    require<NumericError>(cause.empty(), error.what(), "; no batch can be skipped: ", cause,
+                          " is not finite");
+    require<NumericError>(state_.skipped_in_row < options_.max_skipped, error.what(), "; the ",
+                          state_.skipped_in_row, " batches before were skipped already");
+    if (options_.log) std::fprintf(options_.log, "skipped: %s\n", error.what());
+  }
+
   /// Throws what is known about a loss that is not finite: runs the batch again and looks at every layer.
   template <class Loss, class Batch>
-  [[noreturn]] void explain(Loss& loss, const Batch& batch, double value,
-                            const std::vector<RandomStream>& before) {
-    std::string cause = non_finite_value();
+  [[noreturn]] void explain(Loss& loss, const Batch& batch, double value, const Before& before) {
+    restore_buffers(before);
+    std::string cause = non_finite_parameter();
     if (cause.empty()) {
-      for (std::size_t i = 0; i < streams_.size(); ++i) *streams_[i] = before[i];
+      for (std::size_t i = 0; i < streams_.size(); ++i) *streams_[i] = before.streams[i];
       if (const auto layer = first_non_finite_layer(model_, [&] { return loss(batch); }))
         cause = text("the result of layer '", *layer, "'");
     }
+    if (cause.empty()) cause = non_finite_value();
     throw NumericError(text(where(), ": the loss is ", std::isnan(value) ? "nan" : "infinite", "; ",
                             cause.empty() ? "weights and results of all layers are finite"
                                           : text("the first value that is not finite: ", cause)));
   }
 
-  /// The first parameter or buffer that is not finite; "" if there is none.
-  std::string non_finite_value() {
+  static bool is_finite(const Tensor<T, D>& value) {
+    std::vector<std::span<const T>> pieces;
+    detail::append_pieces(pieces, value);
+    return std::isfinite(clip_impl<T, D>::sum_of_squares(pieces)) || all_finite(value);
+  }
+  /// The first parameter that is not finite; "" if there is none.
+  std::string non_finite_parameter() {
     std::string found;
-    const auto look = [&](const char* kind, const std::string& name, const Tensor<T, D>& value) {
-      if (!found.empty()) return;
-      std::vector<std::span<const T>> pieces;
-      detail::append_pieces(pieces, value);
-      if (!std::isfinite(clip_impl<T, D>::sum_of_squares(pieces)) && !all_finite(value))
-        found = text(kind, " '", name, "'");
-    };
-    for_each_parameter(model_,
-                       [&](const std::string& name, const auto& p) { look("parameter", name, p.value()); });
-    for_each_buffer(model_, [&](const std::string& name, const auto& b) { look("buffer", name, b); });
+    for_each_parameter(model_, [&](const std::string& name, const auto& p) {
+      if (found.empty() && !is_finite(p.value())) found = text("parameter '", name, "'");
+    });
+    return found;
+  }
+  /// The first parameter or else buffer that is not finite; "" if there is none.
+  std::string non_finite_value() {
+    std::string found = non_finite_parameter();
+    for_each_buffer(model_, [&](const std::string& name, const auto& b) {
+      if (found.empty() && !is_finite(b)) found = text("buffer '", name, "'");
+    });
     return found;
   }
 
@@ -285,6 +354,7 @@ class Trainer {
       for (auto& entry : evaluate()) row.push_back(std::move(entry));
     }
     row.emplace_back("lr", state_.lr);
+    if (skips()) row.emplace_back("skipped", static_cast<double>(state_.skipped));
     const bool best = stopping_.update(state_.epoch, metric(row, options_.early_stopping.monitor));
     state_.history.append(row);
     if (best) {
@@ -295,6 +365,7 @@ class Trainer {
     ++state_.epoch;
     state_.batch = 0;
     state_.loss_sum = 0;
+    state_.skipped = 0;
     if (directory_) {
       check_finite();
       io::Metadata metadata = options_.metadata;
@@ -350,7 +421,10 @@ class Trainer {
     return out;
   }
 
-  double mean_loss() const { return state_.batch ? state_.loss_sum / static_cast<double>(state_.batch) : 0; }
+  /// Of the epoch's batches so far; NaN if all were skipped.
+  double mean_loss() const {
+    return state_.batch ? state_.loss_sum / static_cast<double>(state_.batch - state_.skipped) : 0;
+  }
   std::string where() const {
     return text("training, epoch ", state_.epoch + 1, ", batch ", state_.batch + 1, ", step ",
                 optimizer_.steps() + 1);

@@ -138,6 +138,22 @@ using JpegBlock = std::array<JpegLanes, 8>;
   return any;
 }
 
+/// The bits of a scan, from the highest: those in the buffer, then those from `next` on. A value: a block
+/// works on a copy, which stays in registers.
+struct JpegBits {
+  const std::byte* next = nullptr;
+  std::uint64_t buffer = 0;
+  unsigned held = 0;
+
+  void fill() {  // to 56 bits at least; what lies below `held` bits is already what comes next
+    buffer |= __builtin_bswap64(load_le<std::uint64_t>(next)) >> held;
+    next += (63 - held) >> 3;
+    held |= 56;
+  }
+  void drop(unsigned n) { buffer <<= n, held -= n; }
+  std::size_t used(const std::byte* begin) const { return static_cast<std::size_t>(next - begin) * 8 - held; }
+};
+
 /// Decodes pictures; keeps its tables and memory from one to the next.
 class BaselineJpeg {
  public:
@@ -284,21 +300,8 @@ class BaselineJpeg {
     return true;
   }
 
-  // The bits of the scan: those of buffer_, from the top, then those from next_ on.
-  void refill() {  // to 56 bits at least
-    std::uint64_t word;
-    std::memcpy(&word, next_, sizeof word);
-    buffer_ |= __builtin_bswap64(word) >> held_;
-    next_ += (63 - held_) >> 3;
-    held_ |= 56;
-  }
-  void drop(unsigned n) { buffer_ <<= n, held_ -= n; }
-  bool past_end() const {
-    return static_cast<std::size_t>(next_ - scan_.data()) * 8 - held_ > scan_bytes_ * 8;
-  }
-
   bool decode_scan() {
-    next_ = scan_.data(), buffer_ = 0, held_ = 0;
+    bits_ = {.next = scan_.data()};
     for (int my = 0; my < mcus_y_; ++my)
       for (int mx = 0; mx < mcus_x_; ++mx)
         for (std::size_t i = 0; i < components_; ++i) {
@@ -311,22 +314,23 @@ class BaselineJpeg {
                                            8))
                 return false;
         }
-    const auto used = static_cast<std::size_t>(next_ - scan_.data()) * 8 - held_;
-    return used + 8 > scan_bytes_ * 8;  // only the padding of the last byte is left
+    // Only the padding of the last byte is left.
+    return bits_.used(scan_.data()) + 8 > scan_bytes_ * 8;
   }
 
   /// The coefficients of one block (F.2.2), transformed into its place in the plane.
   bool decode_block(Component& c, std::uint8_t* out) {
     const auto& quantisers = quantisers_[c.table];
-    refill();
-    auto entry = huffman_[c.dc].look_up(buffer_);
-    if (entry.bits == 0) entry = huffman_[c.dc].look_up_long(buffer_);
+    JpegBits in = bits_;
+    in.fill();
+    auto entry = huffman_[c.dc].look_up(in.buffer);
+    if (entry.bits == 0) entry = huffman_[c.dc].look_up_long(in.buffer);
     if (entry.bits == 0 || entry.symbol > 11) return false;
-    drop(entry.bits);
+    in.drop(entry.bits);
     int difference = entry.value;
     if (difference == 0 && entry.symbol != 0) {
-      difference = JpegHuffman::extend(buffer_, entry.symbol);
-      drop(entry.symbol);
+      difference = JpegHuffman::extend(in.buffer, entry.symbol);
+      in.drop(entry.symbol);
     }
     c.last_dc += difference;
     if (c.last_dc < -coefficient_limit || c.last_dc >= coefficient_limit) return false;
@@ -336,16 +340,16 @@ class BaselineJpeg {
     bool flat = true;
     const auto& ac = huffman_[c.ac];
     for (unsigned k = 1; k < 64;) {
-      if (held_ < 32) refill();
-      entry = ac.look_up(buffer_);
+      if (in.held < 32) in.fill();
+      entry = ac.look_up(in.buffer);
       int value = entry.value;
       unsigned run = entry.symbol >> 4;
       if (value != 0) [[likely]] {
-        drop(entry.bits);
+        in.drop(entry.bits);
       } else {
-        if (entry.bits == 0) entry = ac.look_up_long(buffer_);
+        if (entry.bits == 0) entry = ac.look_up_long(in.buffer);
         if (entry.bits == 0) return false;
-        drop(entry.bits);
+        in.drop(entry.bits);
         const unsigned size = entry.symbol & 15;
         run = entry.symbol >> 4;
         if (size == 0) {
@@ -354,8 +358,8 @@ class BaselineJpeg {
           continue;
         }
         if (size > 10) return false;
-        value = JpegHuffman::extend(buffer_, size);
-        drop(size);
+        value = JpegHuffman::extend(in.buffer, size);
+        in.drop(size);
       }
       k += run;
       if (k > 63) return false;
@@ -363,7 +367,8 @@ class BaselineJpeg {
       coefficients[natural_order[k]] = value * quantisers[k];
       ++k;
     }
-    if (past_end()) return false;
+    if (in.used(scan_.data()) > scan_bytes_ * 8) return false;
+    bits_ = in;
     const auto stride = static_cast<std::size_t>(c.stride);
     if (flat) {
       if (dc < -coefficient_limit || dc >= coefficient_limit) return false;
@@ -488,9 +493,7 @@ class BaselineJpeg {
   std::size_t scan_bytes_ = 0;
   std::vector<std::uint8_t> planes_, line_;
 
-  const std::byte* next_ = nullptr;
-  std::uint64_t buffer_ = 0;
-  unsigned held_ = 0;
+  JpegBits bits_;
 };
 
 }  // namespace kfer::io::detail

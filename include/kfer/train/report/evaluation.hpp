@@ -103,7 +103,7 @@ inline std::vector<Headline> headline(const Evaluation& e) {
              beside(&metrics::MajorityBaseline::argmax_accuracy, true)},
             {"mean recall (UAR)", percent(e.confusion->uar()), "of classes that occur"},
             {"macro F1", fixed(metrics::macro_f1(e.counts), 4), ""},
-            {"mean average precision", fixed(e.mean_average_precision(), 4), "of labels that occur"},
+            {"mean AP", fixed(e.mean_average_precision(), 4), "of labels that occur"},
             images};
   const std::string at = text(" at ", fixed(e.threshold, 2));
   return {{text("exact match", at), percent(metrics::exact_match(e.predictions, e.threshold)),
@@ -111,7 +111,7 @@ inline std::vector<Headline> headline(const Evaluation& e) {
           {text("micro F1", at), fixed(metrics::micro_f1(e.counts), 4),
            beside(&metrics::MajorityBaseline::micro_f1, false)},
           {text("macro F1", at), fixed(metrics::macro_f1(e.counts), 4), ""},
-          {"mean average precision", fixed(e.mean_average_precision(), 4), "of labels that occur"},
+          {"mean AP", fixed(e.mean_average_precision(), 4), "of labels that occur"},
           images};
 }
 

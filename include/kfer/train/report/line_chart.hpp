@@ -189,7 +189,8 @@ inline Html line_chart(const LineChart& chart) {
   if (chart.mark) svg.add("; "_html, chart.mark_name);
   svg.add("\">"_html);
 
-  const auto y_ticks = ticks(ys.low, ys.high, 5), x_ticks = ticks(xs.low, xs.high, 6, chart.whole_x);
+  const auto y_ticks = ticks(ys.low, ys.high, chart.unit_square ? 5 : 7),
+             x_ticks = ticks(xs.low, xs.high, 6, chart.whole_x);
   const auto y_labels = tick_labels(y_ticks), x_labels = tick_labels(x_ticks);
   Html grid, labels;
   for (std::size_t i = 0; i < y_ticks.size(); ++i) {

@@ -16,7 +16,7 @@ inline constexpr Markup style = R"css(
 --s0:#0b62a8;--s1:#c2500c;--s2:#0a7a55;--s3:#8a3fa0;--good:#08694a;--bad:#a83a10;--bar:#9cc3e4;
 --h0:#f3f6fa;--h1:#dfeaf4;--h2:#c9dcee;--h3:#aecde6;--h4:#8fbbdc;--h5:#6ba6d0;--h6:#2f6fa8;--h7:#1d5288;--h8:#0d3763;
 --hi:#1a1f25;--ho:#fff;--zero:#545d69;--shade:#1a1f2533}
-@media (prefers-color-scheme:dark){:root{
+@media screen and (prefers-color-scheme:dark){:root{
 --page:#11151a;--card:#181d24;--ink:#e6e9ed;--soft:#a6b0bc;--line:#2d353f;--link:#85c3f7;--mark:#1d2a38;
 --s0:#62b4f5;--s1:#f2a36b;--s2:#5cc9a0;--s3:#d59be6;--good:#62cfa4;--bad:#f59f78;--bar:#2b5f8c;
 --h0:#1b2129;--h1:#1b2d3f;--h2:#1c3a55;--h3:#1e486b;--h4:#215680;--h5:#266496;--h6:#72b3e3;--h7:#9bcbef;--h8:#c6e3fa;
@@ -65,7 +65,7 @@ td.bar{min-width:110px}
 td.bar span{display:block;height:9px;border-radius:2px;background:var(--bar)}
 table.pairs th,table.pairs td{text-align:left;white-space:normal;overflow-wrap:anywhere}
 table.pairs th{color:var(--soft);min-width:9em}
-.tables{display:flex;flex-wrap:wrap;gap:32px 56px}.tables>*{min-width:0;max-width:100%}
+.tables{display:flex;flex-wrap:wrap;gap:32px 56px}.tables>*{min-width:0;max-width:100%}.tables .note{max-width:54ch}
 .two{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:28px 40px}
 .two>*{min-width:0}
 figure{margin:0;min-width:0}
@@ -112,7 +112,7 @@ table.large td{min-width:84px;padding:9px 6px}
 break-inside:avoid;min-width:0}
 .card img,.strip img{display:block;border-radius:4px;max-width:100%;height:auto}
 .card img{width:96px}
-.card .id{color:var(--soft);overflow-wrap:anywhere;margin:8px 0 2px}
+.card .id{font-size:.75rem;color:var(--soft);overflow-wrap:anywhere;margin:8px 0 2px}
 .card ul{margin:4px 0 0;padding:0;list-style:none}
 .card li{display:flex;justify-content:space-between;gap:8px}
 .card li span:first-child{overflow-wrap:anywhere}
@@ -136,11 +136,11 @@ tbody th{position:sticky;left:0;background:var(--page);max-width:42vw;padding-ri
 table.pairs tbody th{position:static;min-width:7em;max-width:none}
 table.large td{min-width:0;padding:6px 3px}table.large thead th div{writing-mode:vertical-rl;transform:rotate(180deg);margin:auto}}
 @media print{
-:root{color-scheme:light;--page:#fff}
+:root{color-scheme:light;--page:#fff}.plot{max-width:90mm}.small{grid-template-columns:repeat(8,1fr);gap:10pt}
 @page{margin:14mm}
 body{font-size:10.5pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 header,main,footer{max-width:none;padding:0}nav,details{display:none}
-section{margin-top:26pt}h2,h3,.note{break-after:avoid}figure,tr,.card{break-inside:avoid}
+section{margin-top:26pt}h2,h3,p,.scale{break-after:avoid}figure,tr,.card,table.heat{break-inside:avoid}
 .scroll{overflow:visible}.two{grid-template-columns:1fr 1fr;gap:16pt}
 table{font-size:8pt}th,td{padding:3px 6px;white-space:normal}tbody th{max-width:12em}td.bar{min-width:60px}
 table.heat{font-size:6.5pt;border-spacing:1px}table.heat td{min-width:0;padding:2px}table.heat th{padding:2px}

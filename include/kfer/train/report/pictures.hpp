@@ -51,6 +51,7 @@ inline Html sample_verdict(const ReportSample& sample, const RunReport& run) {
   if (known && judged)
     out.add(right ? "<p class=\"verdict good\">\u2713 right</p>"_html
                   : "<p class=\"verdict bad\">\u2717 wrong</p>"_html);
+  if (!known && !judged) return out;
   if (list.empty()) list.add("<li>no label</li>"_html);
   return out.add("<ul>"_html, list, "</ul>"_html);
 }

@@ -1,0 +1,69 @@
+// The state of a run: arbitrary bytes, or a sound state with bytes changed, by the first byte. What is
+// refused must leave model and optimiser alone; what is accepted must save and load again.
+#include "kfer/train/checkpoint.hpp"
+
+#include "fuzz.hpp"
+#include "kfer/nn/dropout.hpp"
+#include "kfer/nn/linear.hpp"
+#include "kfer/optim/adam_cpu.hpp"
+
+namespace {
+
+using namespace kfer;
+
+struct Small {
+  static constexpr std::string_view name = "small";
+  Linear<> fc;
+  Dropout dropout;
+  explicit Small(RandomStream random = {.seed = 3}) : fc(2, 1, random), dropout(0.5, random) {}
+  template <class Visitor>
+  void visit(Visitor&& v) {
+    v("fc", fc);
+    v("dropout", dropout);
+  }
+};
+
+const std::vector<std::byte>& sound() {
+  static const auto bytes = [] {
+    Small net;
+    Adam<> adam(named_parameters(net));
+    TrainingState<float, Cpu> state;
+    state.epoch = 1, state.batch = 2, state.batches_per_epoch = 3;
+    state.history.append({{"loss", 0.25}});
+    state.best = state_dict(net);
+    state.arguments["seed"] = 46;
+    const std::string path = text("/tmp/kfer_fuzz_", static_cast<long>(::getpid()), "_checkpoint");
+    save_checkpoint(path, net, adam, state);
+    auto content = io::read_file(path);
+    ::unlink(path.c_str());
+    return content;
+  }();
+  return bytes;
+}
+
+std::vector<float> numbers(Small& net) {
+  auto out = net.fc.weight.value().to_vector();
+  out.push_back(net.fc.bias->value().to_vector()[0]);
+  return out;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const auto input = fuzz::bytes(data, size).subspan(1);
+  const auto content = fuzz::sealed(data[0] % 4 ? fuzz::edited(sound(), input)
+                                                : std::vector<std::byte>(input.begin(), input.end()));
+  Small net;
+  Adam<> adam(named_parameters(net));
+  const auto before = numbers(net);
+  bool accepted = false;
+  fuzz::run([&] {
+    const auto state = load_checkpoint(io::Safetensors::parse(content), net, adam, [](const auto&) {});
+    accepted = true;
+    fuzz::check(state.batch <= state.batches_per_epoch && state.skipped <= state.batch);
+    for (const auto& row : state.history.rows()) fuzz::check(row.size() == state.history.columns().size());
+  });
+  if (!accepted) fuzz::check(numbers(net) == before && adam.steps() == 0);
+  return 0;
+}
