@@ -1,8 +1,5 @@
-<<<<<<< HEAD
-// JPEG and PNG, and the Exif notes in them.
-=======
-// JPEG and PNG: nothing crashes, and what kfer's own decoders take they decode to stb_image's pixels.
->>>>>>> loader
+// JPEG and PNG, and the Exif notes in them: nothing crashes, and what kfer's own decoders take they decode to
+// stb_image's pixels.
 #include "fuzz.hpp"
 #include "kfer/io/exif.hpp"
 #include "kfer/io/image.hpp"
@@ -25,16 +22,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::run([&] {
     const auto image = decode_image(content, {.max_pixels = 1 << 16});
     fuzz::check(image.pixels.size() == static_cast<std::size_t>(image.height) * image.width * 3);
-<<<<<<< HEAD
     const auto turned = upright(image, orientation);
     fuzz::check(turned.pixels.size() == image.pixels.size());
     fuzz::check((orientation >= 5) == (turned.height == image.width && turned.width == image.height) ||
                 image.height == image.width);
-=======
     std::vector<std::uint8_t> stb(image.pixels.size());
     detail::decode_by_stb(content, {image.height, image.width}, stb);
     fuzz::check(image.pixels == stb);
->>>>>>> loader
   });
   return 0;
 }
