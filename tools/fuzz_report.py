@@ -107,7 +107,7 @@ def main():
     options.add_argument("--jobs", type=int, default=1)
     options.add_argument("--lines", action="store_true")
     options.add_argument("parsers", nargs="*", metavar="PARSER")
-    given = options.parse_args()
+    given = options.parse_intermixed_args()
     built = sorted(p.name[len("kfer_fuzz_"):] for p in (given.build / "tests" / "fuzz").glob("kfer_fuzz_*") if p.is_file())
     if not built:
         sys.exit(f"fuzz_report.py: no fuzzer under {given.build}/tests/fuzz")
