@@ -53,6 +53,16 @@ def add(group, name, data, **options):
     group.create_dataset(name, data=data, track_times=False, **options)
 
 
+def group(parent, path):
+    """The group at `path`, made with all above it, with no times."""
+    properties = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    properties.set_obj_track_times(False)
+    for name in path.split("/"):
+        h5py.h5g.create(parent.id, name.encode(), gcpl=properties)
+        parent = parent[name]
+    return parent
+
+
 def low_level(group, name, data, prepare, maxshape=None):
     """A dataset whose creation properties h5py's own interface does not reach."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -86,10 +96,10 @@ def make_h5py():
         strings(f)
         for i in range(20):
             add(f, f"d{i:02}", ramp((i % 3 + 1, 2)))
-        types = f.create_group("types")
+        types = group(f, "types")
         for i, name in enumerate(TYPES):
             add(types, f"t{i:02}", ramp((2, 3), name))
-        deep = f.create_group("a/b/c")
+        deep = group(f, "a/b/c")
         deep.attrs["weight_names"] = np.array([b"kernel:0"])
         add(deep, "kernel:0", ramp((2, 2, 2)))
         add(f, "scalar", np.float32(-3))
@@ -98,10 +108,8 @@ def make_h5py():
 
     with create("others", EARLIEST) as f:
         add(f, "numbers", ramp((2,)))
-        f["text"] = "words"
-        f["bool"] = np.array([True])
-        f["null"] = h5py.Empty("f4")
-        f["record"] = np.zeros(1, [("x", "f4")])
+        for name, data in dict(text="words", bool=np.array([True]), null=h5py.Empty("f4"), record=np.zeros(1, [("x", "f4")])).items():
+            add(f, name, data)
         f["type"] = np.dtype("f4")
         f["soft"] = h5py.SoftLink("/numbers")
         f["external"] = h5py.ExternalLink("other.h5", "/x")
@@ -132,7 +140,7 @@ def make_h5py():
             properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
 
         low_level(f, "implicit", ramp((7, 5)), implicit)
-        dense = f.create_group("dense")
+        dense = group(f, "dense")
         for i in range(60):  # a fractal heap with a table of blocks, a B-tree of two levels
             add(dense, f"a_name_of_some_length_{i:02}", ramp((1,)))
         for i in range(12):
@@ -143,14 +151,14 @@ def make_h5py():
         add(f, "paged", ramp((1100,), "u1"), chunks=(1,))
     with create("version2", V108, userblock=512) as f:  # 512 bytes before the superblock
         strings(f)
-        add(f.create_group("a"), "kernel:0", ramp((4, 3)), chunks=(2, 3), compression="gzip")
+        add(group(f, "a"), "kernel:0", ramp((4, 3)), chunks=(2, 3), compression="gzip")
     with create("checked", LATEST) as f:  # every byte that is read has a checksum
         f.attrs["backend"] = np.bytes_(b"tensorflow")
-        add(f.create_group("dense"), "kernel:0", ramp((4, 3)), chunks=(2, 3), fletcher32=True, compression="gzip")
+        add(group(f, "dense"), "kernel:0", ramp((4, 3)), chunks=(2, 3), fletcher32=True, compression="gzip")
         add(f, "bias:0", ramp((3,), ">f4"), chunks=(3,), fletcher32=True)
     with create("plain", EARLIEST, sym_k=(1, 1)) as f:  # nothing has one
         f.attrs["layer_names"] = np.array([b"dense"])
-        add(f.create_group("dense"), "kernel:0", ramp((2, 3)))
+        add(group(f, "dense"), "kernel:0", ramp((2, 3)))
         add(f, "bias:0", ramp((3,)))
 
     def refused(name, fill):
@@ -162,7 +170,8 @@ def make_h5py():
     refused("unwritten", lambda f: f.create_dataset("x", (4,), "<f4", track_times=False))
     refused("hole", lambda f: f.create_dataset("x", (4,), "<f4", chunks=(2,), track_times=False).__setitem__(0, 1))
     refused("twice", lambda f: (add(f, "x", ramp((4,))), f.__setitem__("y", f["x"])))
-    refused("cycle", lambda f: f.create_group("g").__setitem__("again", f["/"]))
+    refused("deep", lambda f: group(f, "/".join("g" * 70)))
+    refused("cycle", lambda f: group(f, "g").__setitem__("again", f["/"]))
 
 
 def fill(model):

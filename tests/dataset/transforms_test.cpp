@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <vector>
+
+#include "kfer/io/npz.hpp"
 
 using namespace kfer;
 using namespace kfer::data;
@@ -128,4 +131,105 @@ TEST_CASE("transforms refuse settings without meaning") {
                   ValueError);
   std::vector<float> grey(16);
   CHECK_THROWS_AS((ColourJitter{}({grey, 1, 4, 4}, random)), ShapeError);
+}
+
+namespace {
+
+/// The largest difference of two arrays of one size; NaN counts as infinite.
+float largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  float largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const float d = std::abs(a[i] - b[i]);
+    if (!(d <= largest)) largest = d >= 0 ? d : INFINITY;
+  }
+  return largest;
+}
+
+std::vector<float> floats(const io::NpyArray& array) {
+  const auto values = array.values<float>();
+  return {values.begin(), values.end()};
+}
+
+}  // namespace
+
+TEST_CASE("flips and shifts are NumPy's, adjustments of colour torchvision's") {
+  const auto expected = io::read_npz(std::string(KFER_TEST_DATA) + "/dataset/transforms.npz");
+  REQUIRE(expected.front().first == "picture");
+  const auto picture = floats(expected.front().second);
+  int cases = 0;
+  for (const auto& [name, array] : expected) {
+    CAPTURE(name);
+    auto values = picture;
+    const ImageView image{values, 3, 9, 8};
+    const auto word = name.substr(0, name.find(' '));
+    const auto rest = name.size() > word.size() ? name.substr(word.size() + 1) : std::string();
+    if (word == "picture") continue;
+    ++cases;
+    if (word == "flip") {
+      flip(image);
+      CHECK(values == floats(array));
+    } else if (word == "shift") {
+      shift(image, std::stoi(rest), std::stoi(rest.substr(rest.find(' '))));
+      CHECK(values == floats(array));
+    } else {
+      const float factor = std::stof(rest);
+      ColourFactors factors;
+      (word == "brightness" ? factors.brightness
+       : word == "contrast" ? factors.contrast
+                            : factors.saturation) = factor;
+      adjust_colour(image, factors);
+      // torchvision's weight of red is 0.2989, not 0.299, and its grey a ten-thousandth darker.
+      CHECK(largest_difference(values, floats(array)) <= 2.5e-4f);
+      if (factor == 1) CHECK(values == picture);
+    }
+  }
+  CHECK(cases == 1 + 8 + 18);
+}
+
+TEST_CASE("strength zero is the identity, to the bit") {
+  Picture p(7, 11);
+  const Picture before = p;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    CounterRandom random{seed};
+    compose(RandomFlip{.probability = 0}, RandomCrop{.padding = 0}, ColourJitter{0, 0, 0},
+            RandomErase{.probability = 0})(p.view(), random);
+    CHECK(p.values == before.values);
+  }
+}
+
+TEST_CASE("flips, shifts, factors and erasures come as often as they should") {
+  constexpr int n = 20000;
+  int flips = 0, erased = 0;
+  std::vector<int> shifts(9 * 9);
+  double factors = 0, squares = 0, area = 0;
+  for (int i = 0; i < n; ++i) {
+    CounterRandom random{7, static_cast<std::uint64_t>(i)};
+    std::vector<float> values(3 * 9 * 9);
+    const ImageView image{values, 3, 9, 9};
+    values[0] = 1;  // a mark in the corner
+    RandomFlip{.probability = 0.3f}(image, random);
+    flips += values[8] == 1;
+    std::ranges::fill(values, 0.f);
+    values[4 * 9 + 4] = 1;  // in the middle: no shift loses it
+    RandomCrop{.padding = 4}(image, random);
+    const auto at = std::find(values.begin(), values.end(), 1.f) - values.begin();
+    REQUIRE(at < 81);
+    ++shifts[static_cast<std::size_t>(at)];
+    std::ranges::fill(values, 0.5f);
+    ColourJitter{.brightness = 0.4f, .contrast = 0, .saturation = 0}(image, random);
+    factors += 2 * values[0], squares += 4 * values[0] * values[0];
+    std::ranges::fill(values, 0.f);
+    RandomErase{.probability = 0.25f, .min_area = 0.2f, .max_area = 0.4f, .fill = 1}(image, random);
+    const auto covered = std::count(values.begin(), values.begin() + 81, 1.f);
+    erased += covered > 0, area += static_cast<double>(covered) / 81;
+  }
+  // Five standard deviations each.
+  CHECK(std::abs(flips - 0.3 * n) < 5 * std::sqrt(0.3 * 0.7 * n));
+  CHECK(std::abs(erased - 0.25 * n) < 5 * std::sqrt(0.25 * 0.75 * n));
+  for (const int count : shifts) CHECK(std::abs(count - n / 81.) < 5 * std::sqrt(n / 81.));
+  const double mean = factors / n, variance = squares / n - mean * mean;
+  CHECK(std::abs(mean - 1) < 5 * 0.4 / std::sqrt(3. * n));
+  CHECK(std::abs(variance - 0.16 / 3) < 0.002);  // of a uniform number in [0.6, 1.4]
+  CHECK(std::abs(area / erased - 0.3) < 0.02);   // clamped to the picture and to whole pixels
 }

@@ -189,6 +189,7 @@ TEST_CASE("hdf5: what is not supported is refused, naming file, object and reaso
   CHECK(refuses("unwritten", {"/x", "never written"}));
   CHECK(refuses("hole", {"/x", "1 chunks are there, 2"}));
   CHECK(refuses("twice", {"/y", "two names"}));
+  CHECK(refuses("deep", {"/g/g/g", "64 deep"}));
   CHECK(refuses("cycle", {"/g/again", "cycle"}));
   CHECK_THROWS_AS(Hdf5::open("/none/a.h5"), kfer::IoError);
   CHECK(throws_with<FormatError>([] { Hdf5::parse(io::as_bytes("no file of HDF5")); }, {"not an HDF5 file"}));
@@ -219,6 +220,8 @@ TEST_CASE(
       ++refused;
     }
   });
+  CHECK(refused + same == 9 * bytes.size());
+  CHECK(refused > 4 * bytes.size());  // the rest are flips of bytes that nothing uses
 }
 
 TEST_CASE(

@@ -106,6 +106,83 @@ TEST_CASE("what is no JPEG or PNG, or is not whole, is a FormatError") {
   CHECK(throws_with<FormatError>([&] { io::decode_image(flipped); }, {"CRC"}));
 }
 
+namespace {
+
+/// Whether kfer's own decoders take the file, and then whether they give stb_image's pixels.
+struct Verdict {
+  bool taken = false, equal = true;
+};
+
+Verdict against_stb(std::span<const std::byte> file) {
+  static io::detail::BaselineJpeg jpeg;
+  static io::detail::PlainPng png;
+  const auto size = io::image_size(file, {.max_pixels = 10000});
+  std::vector<std::uint8_t> own(static_cast<std::size_t>(size.height * size.width) * 3), stb(own.size());
+  Verdict verdict;
+  verdict.taken = file[0] == std::byte{0xff} ? jpeg.decode(file, size.height, size.width, own.data())
+                                             : png.decode(file, size.height, size.width, own.data());
+  if (!verdict.taken) return verdict;
+  io::detail::decode_by_stb(file, size, stb);
+  verdict.equal = own == stb;
+  return verdict;
+}
+
+/// 4:2:2 halves the columns of colour; with one byte changed the same blocks are a picture of 4:4:0, rows.
+std::vector<std::byte> halved_rows() {
+  auto bytes = test::data("rgb422.jpg");
+  for (std::size_t at = 2; at + 12 < bytes.size(); ++at)
+    if (bytes[at] == std::byte{0xff} && bytes[at + 1] == std::byte{0xc0}) bytes[at + 11] = std::byte{0x12};
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("regular files are decoded by kfer itself, to stb_image's bits") {
+  for (const char* name :
+       {"rgb.jpg", "rgb420.jpg", "rgb422.jpg", "gray.jpg", "rgb.png", "rgba.png", "gray.png"}) {
+    CAPTURE(name);
+    const auto [taken, equal] = against_stb(test::data(name));
+    CHECK(taken);
+    CHECK(equal);
+  }
+  CHECK(against_stb(halved_rows()).taken);
+  CHECK(against_stb(halved_rows()).equal);
+  for (const char* name : {"progressive.jpg", "restart.jpg", "palette.png", "gray16.png"})
+    CHECK(!against_stb(test::data(name)).taken);
+  std::uint32_t noise = 1;
+  for (const auto& [height, width] :
+       {std::pair{1, 1}, {1, 2}, {2, 1}, {8, 8}, {9, 7}, {15, 17}, {16, 16}, {17, 33}, {64, 64}})
+    for (const bool smooth : {false, true}) {
+      auto pixels = picture(height, width, 3);
+      if (!smooth)
+        for (auto& value : pixels)
+          value = static_cast<std::uint8_t>((noise = noise * 1664525 + 1013904223) >> 24);
+      const io::PixelView view{height, width, 3, pixels};
+      for (const int quality :
+           {1, 30, 75, 90, 91, 100}) {  // up to 90 with half of the colour's rows and columns
+        const auto [taken, equal] = against_stb(io::encode_jpeg(view, quality));
+        CHECK(taken);
+        CHECK(equal);
+      }
+      CHECK(against_stb(io::encode_png(view)).taken);
+      CHECK(against_stb(io::encode_png(view)).equal);
+    }
+}
+
+TEST_CASE("of damaged files, what kfer decodes itself is what stb_image makes of them") {
+  int taken = 0;
+  for (const auto& good : {test::data("rgb.jpg"), test::data("rgb420.jpg"), test::data("rgb422.jpg"),
+                           test::data("gray.jpg"), halved_rows()})
+    test::damage(good, [&](const std::vector<std::byte>& bad) {
+      REQUIRE(test::survives([&] {
+        const auto verdict = against_stb(bad);
+        taken += verdict.taken;
+        REQUIRE(verdict.equal);
+      }));
+    });
+  CHECK(taken > 1000);  // flipped bits of coefficients, mostly
+}
+
 TEST_CASE("too many pixels are refused before they are decoded") {
   auto bytes = test::data("rgb.jpg");
   CHECK(throws_with<FormatError>([&] { io::decode_image(bytes, {.max_pixels = 13 * 17 - 1}); },

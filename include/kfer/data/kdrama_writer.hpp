@@ -32,7 +32,7 @@ struct SyntheticKdramaOptions {
   std::uint64_t seed = 46;
   std::vector<std::string> sets{"6_basic_emo", "22_emo", "multi-label"};  ///< which to write
   /// jpeg: ~3 KB an image at this quality, like the published records, whose ids end in .jpg. png: what was
-  /// drawn, bit for bit, ~12 KB. Both decode equally fast.
+  /// drawn, bit for bit, ~12 KB, and slower to decode.
   Codec codec = Codec::jpeg;
   int jpeg_quality = 92;
 };

@@ -7,10 +7,11 @@
 // else is a FormatError that names it, or, where it stands beside what is read, listed by `others`.
 //
 // What damage is found: new structures (libver="latest") and Fletcher-32 chunks carry checksums, deflated
-// chunks Adler-32: any flipped bit there is found. Old structures and plain elements carry none. In them
-// whatever does not fit the rest is found (signatures, versions, sizes, counts, keys out of order, bytes that
-// two structures claim), but not a changed letter of a name or string, a changed element, or a count of
-// a group's members that became smaller: who knows what must be there has to check that it is.
+// chunks Adler-32: any flipped bit there is found. Old structures, plain elements and strings of variable
+// length carry none. In them whatever does not fit the rest is found (signatures, versions, sizes, counts,
+// names out of order, bytes that two structures claim), but not a changed letter of a name or string, a
+// changed element, its byte order, or a count of a group's members that became smaller: who knows what must
+// be there has to check that it is.
 #pragma once
 
 #include <algorithm>

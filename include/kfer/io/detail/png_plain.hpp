@@ -142,7 +142,7 @@ class PlainPng {
         const Pixel to_left = distance(up - corner), to_up = distance(left - corner),
                     to_corner = distance(left + up - 2 * corner);
         const Pixel rest = to_up <= to_corner ? up : corner;
-        return (to_left <= to_up) & (to_left <= to_corner) ? left : rest;
+        return ((to_left <= to_up) & (to_left <= to_corner)) ? left : rest;
       });
   }
 
