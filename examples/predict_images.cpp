@@ -31,8 +31,8 @@ using namespace kfer;
 struct Options {
   std::string weights, format = "text", output, list, device = "cpu", task, labels, activation;
   std::optional<float> threshold;
-  std::optional<std::int64_t> top;
-  std::int64_t batch_size = 64, image_size = 0;
+  std::optional<std::int64_t> top, image_size;
+  std::int64_t batch_size = 64;
   std::optional<int> workers;
   bool recursive = false;
   std::vector<std::string> paths;
@@ -117,7 +117,7 @@ int predict_images(const Options& options) {
       .task = options.task,
       .labels = options.labels.empty() ? std::vector<std::string>() : models::split_labels(options.labels),
       .activation = options.activation,
-      .image_size = options.image_size};
+      .image_size = options.image_size.value_or(0)};
   run.batch_size = options.batch_size;
   run.workers = options.workers;
   run.begin = [&](const models::ClassifierInfo& info) {

@@ -2,12 +2,12 @@
 
     python3 benchmarks/peers/bench_predict.py build/examples/predict_images [--threads 2] [--repeat 3] [--images 512]
 
-Draws JPEG files of 64 x 64 and 640 x 480 pixels, saves weights that PyTorch made at random, and lets both predict all
-files in a process of their own, in turn. Prints one JSON object a line: images a second (the best run) and the least
-processor time an image. The whole process counts for kfer; for PyTorch neither imports nor loading of weights do. PyTorch is given its best: files are decoded on a pool of
-threads ahead of the model (Pillow and torchvision leave Python's lock while they decode; the faster one is kept), batches
-of 64, inference mode, the faster memory format. Threads of both wait passively: spinning ones would take the cores from
-those that decode.
+Draws JPEG files of 64 x 64 and 640 x 480 pixels, saves weights that PyTorch made at random, and lets both predict
+all files in a process of their own, in turn. Prints one JSON object a line: images a second (the best run) and
+the least processor time an image. The whole process counts for kfer; for PyTorch neither imports nor loading
+of weights do. PyTorch is given its best: files are decoded on a pool of threads ahead of the model (Pillow and
+torchvision leave Python's lock while they decode; the faster one is kept), batches of 64, inference mode, the
+faster memory format. Threads of both wait passively: spinning ones would take the cores from those that decode.
 """
 
 import argparse
