@@ -11,7 +11,7 @@ images (bytes) in memory. PyTorch is given its best, of what was tried:
 - a batch is one index of the data set (__getitems__), decoded by torchvision.io (libjpeg-turbo, libpng; faster than
   Pillow), in worker processes that persist and run eight batches ahead;
 - workers hand over bytes, a quarter of the floats, and the main process makes them floats: faster than handing over
-  floats; cached images are gathered in the main process, which is faster than any worker;
+  floats; cached images are gathered in the main process, so that no batch crosses between processes;
 - the main process computes with one thread: its batches are small, and beside the workers a second one waits more
   than it works;
 - augmentation is vectorised over the batch (torchvision's v2 transforms would change a whole batch alike, or go image
