@@ -1,6 +1,6 @@
 // PNG of 8-bit grey, RGB or RGBA, not interlaced, as nearly all are: inflated by kfer's own reader and
-// unfiltered a pixel a step, in half of stb_image's time and to the same pixels. Everything else (palettes,
-// 16 bits, interlacing, transparent colours, damage of any kind) is left to stb_image.
+// unfiltered a pixel a step, in two thirds of stb_image's time, to the same pixels. Everything else
+// (palettes, 16 bits, interlacing, transparent colours, damage of any kind) is left to stb_image.
 // https://www.w3.org/TR/png-3; section numbers below are its.
 #pragma once
 
