@@ -30,6 +30,9 @@ void add_run(Flags& flags, RunOptions& o, const char* default_name) {
   flags.add("output-dir", o.output_dir, "where runs are kept")
       .add("name", o.name, text("of the run (default: ", default_name, ")"))
       .add("save-every", o.save_every, "also save the state every so many steps; 0: every epoch", {.min = 0})
+      .add("on-non-finite", o.on_non_finite,
+           "what a batch does whose loss or gradient is not finite: end the run, or be skipped and counted",
+           {.choices = {"stop", "skip"}})
       .add("resume", o.resume, "continue the run of this name")
       .add("overwrite", o.overwrite, "begin anew although there is a run of this name")
       .add("test-only", o.test_only, "only evaluate the run's best weights, or --test-weights")

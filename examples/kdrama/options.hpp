@@ -33,6 +33,7 @@ struct RunOptions {
   std::string output_dir = "runs";
   std::string name = "";  ///< of the run; the model's by default
   std::int64_t save_every = 0;
+  std::string on_non_finite = "stop";  ///< what a loss or gradient that is not finite does: "stop" or "skip"
   bool resume = false, overwrite = false, test_only = false;
   std::string test_weights = "";  ///< what test_only evaluates; the run's best by default
 };

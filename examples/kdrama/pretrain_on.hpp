@@ -17,6 +17,7 @@ inline TrainerOptions trainer_options(const RunOptions& run, const DeviceOptions
                                       const std::string& resume_command) {
   TrainerOptions o;
   o.save_every = run.save_every;
+  o.on_non_finite = run.on_non_finite == "skip" ? OnNonFinite::skip : OnNonFinite::stop;
   o.resume = run.resume;
   o.overwrite = run.overwrite;
   o.arguments = std::move(arguments);

@@ -84,6 +84,31 @@ class Experiments(unittest.TestCase):
         report = self.read("runs/22_emo/resnet50/report.html").decode()
         self.assertIn("random numbers", report)  # and not ImageNet: nobody gave weights
 
+    def test_a_backbone_of_torchvision(self):
+        tools = os.path.join(os.path.dirname(PROGRAMS), "tools")
+        listed = subprocess.run([os.path.join(tools, "export_onnx"), "--model", "resnet50", "--form", "torchvision", "--list"],
+                                capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout
+        header, size = {"__metadata__": {"model": "resnet50"}}, 0
+        for name, shape in re.findall(r"^(\S+) +(\[.*\])$", listed, re.MULTILINE):
+            count = 1
+            for extent in json.loads(shape):
+                count *= extent
+            header[name] = {"dtype": "F32", "shape": json.loads(shape), "data_offsets": [size, size + 4 * count]}
+            size += 4 * count
+        self.assertEqual(len(header) - 1, 265)  # 53 convolutions without biases, 53 batch norms of four
+        encoded = json.dumps(header).encode()
+        with open(self.path("imagenet.safetensors"), "wb") as file:
+            file.write(struct.pack("<Q", len(encoded)) + encoded)
+            file.truncate(8 + len(encoded) + size)  # zeros
+        run = self.program("train_multiclass", "--data-path", "kdrama", "--task", 6, "--model", "resnet50", "--epochs", 1, "--limit",
+                           64, "--weights", "imagenet.safetensors", "--name", "transfer")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertNotIn("random numbers", run.stderr)
+        self.assertIn("imagenet.safetensors", self.read("runs/6_basic_emo/transfer/report.html").decode())
+        tested = self.program("train_multiclass", "--data-path", "kdrama", "--task", 6, "--model", "resnet50", "--name", "transfer",
+                              "--test-only")
+        self.assertEqual(tested.returncode, 0, tested.stderr)
+
     def test_pretraining_and_what_it_is_for(self):
         flags = ["--data-path", "kdrama", "--batch-size", 32]
         trained = self.program("pretrain_autoencoder", *flags, "--epochs", 2)
