@@ -14,15 +14,15 @@
 #include <string>
 #include <vector>
 
-#include "kdrama/image_source.hpp"
-#include "kdrama/predict.hpp"
-#include "kdrama/prediction_rows.hpp"
 #include "kfer/core/config.hpp"
 #include "kfer/core/parallel.hpp"
 #include "kfer/device/with_device.hpp"
 #include "kfer/train/flags.hpp"
 #include "kfer/train/interrupt.hpp"
 #include "kfer/train/run.hpp"
+#include "predict/image_source.hpp"
+#include "predict/predict.hpp"
+#include "predict/prediction_rows.hpp"
 
 namespace {
 
@@ -107,11 +107,11 @@ int predict_images(const Options& options) {
   require<UsageError>(!options.paths.empty() || !options.list.empty(),
                       "no images: give files or folders, or a list of them by --list");
   const Interrupt interrupt;
-  kdrama::ImageSource source(options.paths, options.list, options.recursive);
+  predict::ImageSource source(options.paths, options.list, options.recursive);
   std::optional<Output> output;
-  std::optional<kdrama::PredictionRows> rows;
+  std::optional<predict::PredictionRows> rows;
 
-  kdrama::PredictionRun run;
+  predict::PredictionRun run;
   run.weights = options.weights;
   run.about = {
       .task = options.task,
@@ -128,7 +128,7 @@ int predict_images(const Options& options) {
                  info.epoch.empty() ? "" : (", epoch " + info.epoch).c_str());
     const bool exclusive = info.activation == models::Activation::softmax;
     output.emplace(options.output);
-    rows.emplace(options.format, kdrama::Selection{exclusive, options.threshold, options.top}, info.labels);
+    rows.emplace(options.format, predict::Selection{exclusive, options.threshold, options.top}, info.labels);
     output->write(rows->header());
   };
   run.next = [&] { return interrupt ? std::nullopt : source.next(); };
@@ -139,7 +139,7 @@ int predict_images(const Options& options) {
     output->write(rows->row(p));
   };
   const auto begin = std::chrono::steady_clock::now();
-  const auto counts = with_device(options.device, [&]<class D>(D) { return kdrama::predict_on<D>(run); });
+  const auto counts = with_device(options.device, [&]<class D>(D) { return predict::predict_on<D>(run); });
   if (interrupt) {
     output->flush();
     std::fprintf(stderr, "predict_images: interrupted%s\n",

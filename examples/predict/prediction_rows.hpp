@@ -12,7 +12,7 @@
 #include "kfer/io/json.hpp"
 #include "kfer/train/prediction.hpp"
 
-namespace kdrama {
+namespace predict {
 
 /// Which labels of a prediction count as predicted.
 struct Selection {
@@ -127,4 +127,4 @@ class PredictionRows {
   std::vector<std::string> labels_;
 };
 
-}  // namespace kdrama
+}  // namespace predict

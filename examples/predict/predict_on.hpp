@@ -1,10 +1,10 @@
 // Prediction for any device: predict_cpu.cpp has it for the Cpu, predict_cuda.cu for Cuda.
 #pragma once
 
-#include "kdrama/predict.hpp"
 #include "kfer/train/predictor.hpp"
+#include "predict/predict.hpp"
 
-namespace kdrama {
+namespace predict {
 
 template <class D>
 kfer::PredictionCounts predict_on(const PredictionRun& run) {
@@ -14,4 +14,4 @@ kfer::PredictionCounts predict_on(const PredictionRun& run) {
   return predictor.stream(run.next, run.take);
 }
 
-}  // namespace kdrama
+}  // namespace predict

@@ -8,7 +8,7 @@
 #include "kfer/models/classifier.hpp"
 #include "kfer/train/prediction.hpp"
 
-namespace kdrama {
+namespace predict {
 
 /// What to predict, with what, and where the results go.
 struct PredictionRun {
@@ -25,4 +25,4 @@ struct PredictionRun {
 template <class D>
 kfer::PredictionCounts predict_on(const PredictionRun& run);
 
-}  // namespace kdrama
+}  // namespace predict

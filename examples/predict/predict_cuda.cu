@@ -1,8 +1,8 @@
 // Prediction on a GPU.
-#include "kdrama/predict_on.hpp"
+#include "predict/predict_on.hpp"
 
-namespace kdrama {
+namespace predict {
 
 template kfer::PredictionCounts predict_on<kfer::Cuda>(const PredictionRun&);
 
-}  // namespace kdrama
+}  // namespace predict

@@ -14,7 +14,7 @@
 #include "kfer/io/file_walk.hpp"
 #include "kfer/train/prediction.hpp"
 
-namespace kdrama {
+namespace predict {
 
 /// The lines of a file, or of standard input ("-"), without their ends (LF or CRLF); empty ones are passed
 /// over.
@@ -107,4 +107,4 @@ class ImageSource {
   bool recursive_;
 };
 
-}  // namespace kdrama
+}  // namespace predict

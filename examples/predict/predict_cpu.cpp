@@ -1,8 +1,8 @@
 // Prediction on the Cpu.
-#include "kdrama/predict_on.hpp"
+#include "predict/predict_on.hpp"
 
-namespace kdrama {
+namespace predict {
 
 template kfer::PredictionCounts predict_on<kfer::Cpu>(const PredictionRun&);
 
-}  // namespace kdrama
+}  // namespace predict
