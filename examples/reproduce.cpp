@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "kdrama/outcome.hpp"
 #include "kfer/core/config.hpp"
@@ -93,7 +94,7 @@ bool quick(const Request& request) {
 /// The pre-trained autoencoder of a split and seed: of the multi-label images, as published; on the honest
 /// split of each task's own images, since a clip may be on another side in another set. Nothing if
 /// interrupted.
-std::optional<std::string> autoencoder(const Request& request, const Job& job) {
+std::optional<std::string> autoencoder(const Request& request, const Job& job, std::set<std::string>& done) {
   PretrainOptions o;
   o.data = request.data;
   o.data.split = job.split;
@@ -106,11 +107,12 @@ std::optional<std::string> autoencoder(const Request& request, const Job& job) {
   }
   o.run.output_dir = request.output_dir;
   o.run.name = o.set + suffix(job.split, job.seed, request);
-  const std::string weights = o.directory() + "/weights/best.safetensors",
-                    done = o.directory() + "/report.html";
-  if (!request.overwrite && std::filesystem::exists(done)) return weights;
-  o.run.resume = !request.overwrite && std::filesystem::exists(o.directory() + "/state.safetensors");
-  o.run.overwrite = request.overwrite;
+  const std::string weights = o.directory() + "/weights/best.safetensors";
+  const bool again = request.overwrite && !done.contains(weights);
+  done.insert(weights);
+  if (!again && has_outcome(o)) return weights;
+  o.run.resume = !again && std::filesystem::exists(o.directory() + "/state.safetensors");
+  o.run.overwrite = again;
   std::printf("autoencoder, reconstruction of %s (%s split)\n", o.set.c_str(), job.split.c_str());
   std::fflush(stdout);
   const auto result = pretrain(o);
@@ -303,11 +305,12 @@ int run(int argc, char** argv) {
   const auto all = jobs(request);
   std::vector<Outcome> outcomes;
   Outcomes by_key;
+  std::set<std::string> pretrained;  // by this process
   for (std::size_t i = 0; i < all.size(); ++i) {
     Job job = all[i];
     Options& o = job.options;
     if (o.model == "autoencoder") {
-      const auto weights = autoencoder(request, job);
+      const auto weights = autoencoder(request, job, pretrained);
       if (!weights) return kfer::exit_interrupted;
       o.autoencoder = *weights;
     }

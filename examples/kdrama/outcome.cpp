@@ -55,6 +55,16 @@ std::string fixed(double value, int decimals) {
   return out;
 }
 
+/// The result of the run with these options, if it has finished.
+template <class O>
+std::optional<io::Json> result_of(const O& options) {
+  const std::string path = options.directory() + result_file;
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  io::Json json = io::parse_json(io::read_text(path), path);
+  if (to_string(json.at("arguments")) != to_string(deciding(arguments_of(options)))) return std::nullopt;
+  return json;
+}
+
 std::string task_title(const Options& o) {
   return o.multi_label() ? "multi-label" : o.task + " classes";
 }
@@ -179,13 +189,25 @@ void save_outcome(const PretrainOptions& options, const PretrainResult& result) 
       "Denoising", "with noise", "denoised", [](const auto& e) { return e.noisy; },
       [](const auto& e) { return e.denoised; });
   write_report(options.directory() + "/report.html", report);
+  io::Json json = io::Json::object();
+  json["arguments"] = deciding(arguments_of(options));
+  json["test_loss"] = result.test_loss;
+  json["psnr"] = result.psnr;
+  json["noisy_psnr"] = result.noisy_psnr;
+  json["denoised_psnr"] = result.denoised_psnr;
+  json["train_seconds"] = result.train_seconds;
+  json["device"] = result.device;
+  io::atomic_write(options.directory() + result_file, to_string(json) + "\n");
+}
+
+bool has_outcome(const PretrainOptions& options) {
+  return result_of(options).has_value();
 }
 
 std::optional<Outcome> load_outcome(const Options& options) {
-  const std::string path = options.directory() + result_file;
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  const io::Json json = io::parse_json(io::read_text(path), path);
-  if (to_string(json.at("arguments")) != to_string(deciding(arguments_of(options)))) return std::nullopt;
+  const auto found = result_of(options);
+  if (!found) return std::nullopt;
+  const io::Json& json = *found;
   return Outcome{.scores = scores_from(json.at("scores")),
                  .baseline = scores_from(json.at("baseline")),
                  .test_loss = json.at("test_loss").as_double(),

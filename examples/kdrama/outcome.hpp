@@ -26,6 +26,8 @@ void save_outcome(const PretrainOptions& options, const PretrainResult& result);
 /// The outcome of the run that began with exactly these options and has finished; nothing if there is none.
 /// Throws FormatError for a file that is damaged.
 std::optional<Outcome> load_outcome(const Options& options);
+/// Whether the pre-training with exactly these options has finished.
+bool has_outcome(const PretrainOptions& options);
 
 /// Whether the data say of themselves that they are synthetic.
 bool is_synthetic(const std::string& data_path);
