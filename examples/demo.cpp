@@ -8,9 +8,9 @@
 #include <cstdio>
 
 #include "kdrama/outcome.hpp"
+#include "kdrama/synthetic.hpp"
 #include "kfer/core/config.hpp"
 #include "kfer/core/parallel.hpp"
-#include "kfer/data/kdrama_writer.hpp"
 #include "kfer/device/with_device.hpp"
 #include "kfer/train/run.hpp"
 
@@ -47,7 +47,7 @@ int run(int argc, char** argv) {
   kfer::with_device(device, [](auto) {});  // what cannot be had is said before any work is done
   std::printf("kfer %s, device %s, %d threads\n", kfer::version, device.c_str(), kfer::num_threads());
   const std::string data = directory + "/kdrama-synthetic";
-  kfer::data::write_synthetic_kdrama(data, {.images = images, .seed = seed, .sets = {"multi-label"}});
+  kdrama::write_synthetic(data, images, seed, {"multi-label"});
   std::printf(
       "%lld synthetic faces in %s (%.1f s): drawn, not photographed, in the published files and label "
       "sets\n\n",

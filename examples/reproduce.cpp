@@ -14,9 +14,10 @@
 #include <set>
 
 #include "kdrama/outcome.hpp"
+#include "kdrama/synthetic.hpp"
 #include "kfer/core/config.hpp"
 #include "kfer/core/parallel.hpp"
-#include "kfer/data/kdrama_writer.hpp"
+#include "kfer/data/kdrama_files.hpp"
 #include "kfer/device/with_device.hpp"
 #include "kfer/train/report.hpp"
 #include "kfer/train/run.hpp"
@@ -297,8 +298,7 @@ int run(int argc, char** argv) {
         text(request.output_dir, "/kdrama-synthetic-", request.images, "-", request.seed);
     if (!std::filesystem::exists(
             kfer::data::kdrama_label_file(request.data.data_path, kfer::data::multi_label)))
-      kfer::data::write_synthetic_kdrama(request.data.data_path,
-                                         {.images = request.images, .seed = request.seed});
+      write_synthetic(request.data.data_path, request.images, request.seed);
     std::printf("%lld SYNTHETIC faces in %s\n", static_cast<long long>(request.images),
                 request.data.data_path.c_str());
   }
