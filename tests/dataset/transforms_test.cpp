@@ -158,7 +158,9 @@ TEST_CASE("flips and shifts are NumPy's, adjustments of colour torchvision's") {
   REQUIRE(expected.front().first == "picture");
   const auto picture = floats(expected.front().second);
   int cases = 0;
-  for (const auto& [name, array] : expected) {
+  for (const auto& entry : expected) {
+    const auto& name = entry.first;
+    const auto& array = entry.second;
     CAPTURE(name);
     auto values = picture;
     const ImageView image{values, 3, 9, 8};

@@ -122,7 +122,8 @@ class PlainPng {
   template <std::size_t Channels>
   static void unfilter(unsigned filter, std::uint8_t* row, const std::uint8_t* above, std::size_t n) {
     const auto each = [&](auto predict) {
-      Pixel left{}, corner{};
+      constexpr std::uint8_t nothing[4] = {};
+      Pixel left = load(nothing), corner = left;  // as nvcc 13, which fails on Pixel{}, compiles it
       for (std::size_t i = 0; i < n; i += Channels) {
         const Pixel up = load(above + i);
         left = (load(row + i) + predict(left, up, corner)) & 255;
