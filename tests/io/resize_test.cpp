@@ -34,7 +34,9 @@ std::pair<io::ImageSize, io::ImageSize> sizes(const std::string& key) {
 
 TEST_CASE("images of other sizes are Pillow's to the byte, and torchvision's up to rounding") {
   int pillow = 0, torchvision = 0;
-  for (const auto& [key, array] : io::read_npz(test::data_path("resize.npz"))) {
+  for (const auto& entry : io::read_npz(test::data_path("resize.npz"))) {
+    const auto& key = entry.first;
+    const auto& array = entry.second;
     CAPTURE(std::string(key));
     const auto [from, to] = sizes(key);
     const auto image = io::resize(picture(from.height, from.width), to);
