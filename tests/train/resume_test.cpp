@@ -63,7 +63,9 @@ TrainResult session(const std::string& directory, int workers, bool resume, std:
 
 void check_end(const std::string& directory) {
   const auto files = files_of(directory);
-  for (const auto& [name, content] : uninterrupted()) {
+  for (const auto& entry : uninterrupted()) {
+    const auto& name = entry.first;
+    const auto& content = entry.second;
     CAPTURE(name);
     REQUIRE(!content.empty());
     CHECK(files.at(name) == content);
