@@ -112,7 +112,7 @@ std::optional<std::string> autoencoder(const Request& request, const Job& job, s
   const bool again = request.overwrite && !done.contains(weights);
   done.insert(weights);
   if (!again && has_outcome(o)) return weights;
-  o.run.resume = !again && std::filesystem::exists(o.directory() + "/state.safetensors");
+  o.run.resume = !again && kfer::holds_run(o.directory());
   o.run.overwrite = again;
   std::printf("autoencoder, reconstruction of %s (%s split)\n", o.set.c_str(), job.split.c_str());
   std::fflush(stdout);
@@ -321,7 +321,7 @@ int run(int argc, char** argv) {
                 static_cast<unsigned long long>(job.seed), outcome ? ": finished before" : "");
     std::fflush(stdout);
     if (!outcome) {
-      o.run.resume = !request.overwrite && std::filesystem::exists(o.directory() + "/state.safetensors");
+      o.run.resume = !request.overwrite && kfer::holds_run(o.directory());
       o.run.overwrite = request.overwrite;
       const auto result = kdrama::run(o, flags.command());
       if (result.training.interrupted) return kfer::exit_interrupted;

@@ -53,10 +53,14 @@ inline Part used_part(const Dataset& train, const DataOptions& options) {
   return {train, 0, options.limit > 0 ? std::min(options.limit, train.size()) : train.size()};
 }
 
-inline data::LoaderOptions loading(const DataOptions& data, std::int64_t batch_size, std::uint64_t seed,
+inline data::LoaderOptions loading(const DataOptions& options, std::int64_t batch_size, std::uint64_t seed,
                                    bool train) {
-  return {
-      .batch_size = batch_size, .workers = data.workers, .shuffle = train, .drop_last = train, .seed = seed};
+  return {.batch_size = batch_size,
+          .workers = options.workers,
+          .shuffle = train,
+          .drop_last = train,
+          .seed = seed,
+          .transform = train ? data::augmentation(options.augment) : data::Augmentation()};
 }
 
 template <class D>

@@ -65,20 +65,19 @@ class Experiment {
       return train_and_test(model);
     }
     models::ResNet50Classifier<T, D> model(classes, random, backbone_form());
-    if (!options_.weights.empty())
-      load_weights(model.backbone, options_.weights);
-    else if (!options_.run.test_only)
-      std::fprintf(stderr,
-                   "resnet50: no --weights: the backbone starts from random numbers, not from ImageNet\n");
+    if (!options_.run.test_only) {
+      if (!options_.weights.empty())
+        load_weights(model.backbone, options_.weights);
+      else
+        std::fprintf(stderr,
+                     "resnet50: no --weights: the backbone starts from random numbers, not from ImageNet\n");
+    }
     if (options_.freeze == "published") model.freeze_as_published();
     return train_and_test(model);
   }
 
  private:
-  std::string tested_weights() const {
-    return options_.run.test_weights.empty() ? options_.directory() + "/weights/best.safetensors"
-                                             : options_.run.test_weights;
-  }
+  std::string tested_weights() const { return options_.run.tested_weights(options_.directory()); }
 
   /// Keras' form, as published, unless the weights given are of torchvision's.
   models::ResNetConfig backbone_form() const {
@@ -122,9 +121,10 @@ class Experiment {
     return !fit_autoencoder(model, train_, p, directory, o).training.interrupted;
   }
 
-  Variable<float, D> loss(const Variable<float, D>& logits, const Tensor<float, D>& labels) const {
+  Variable<float, D> loss(const Variable<float, D>& logits, const Tensor<float, D>& labels,
+                          const CrossEntropyOptions<float, D>& weighted = {}) const {
     return options_.multi_label() ? bce_with_logits(logits, labels)
-                                  : softmax_cross_entropy(logits, labels, CrossEntropyOptions<float, D>{});
+                                  : softmax_cross_entropy(logits, labels, weighted);
   }
 
   /// Mean loss and probabilities of all images of `data`, in order.
@@ -215,9 +215,7 @@ class Experiment {
   /// False if interrupted.
   template <class Model>
   bool train(Model& model, Result& result) {
-    data::LoaderOptions l = loading(options_.data, options_.batch_size, options_.seed, true);
-    l.transform = data::augmentation(options_.data.augment);
-    Loader loader(used_, l);
+    Loader loader(used_, loading(options_.data, options_.batch_size, options_.seed, true));
     const Part valid(valid_, 0, valid_.size());
     Loader valid_loader(valid, loading(options_.data, options_.batch_size, options_.seed, false));
     Adam<float, D> optimizer(named_parameters(model),
@@ -239,9 +237,7 @@ class Experiment {
         StagedLoss{
             [](const data::DeviceBatch<D>& batch) { return std::tuple(cast<T>(batch.images), batch.labels); },
             [&](const Tensor<T, D>& images, const Tensor<float, D>& labels) {
-              const auto logits = cast<float>(model(Variable<T, D>(images)));
-              return options_.multi_label() ? bce_with_logits(logits, labels)
-                                            : softmax_cross_entropy(logits, labels, weighted);
+              return loss(cast<float>(model(Variable<T, D>(images))), labels, weighted);
             }},
         [&] {
           const auto e = evaluate(model, valid, valid_loader, evaluations++);

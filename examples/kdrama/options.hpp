@@ -36,6 +36,10 @@ struct RunOptions {
   std::string on_non_finite = "stop";  ///< what a loss or gradient that is not finite does: "stop" or "skip"
   bool resume = false, overwrite = false, test_only = false;
   std::string test_weights = "";  ///< what test_only evaluates; the run's best by default
+
+  std::string tested_weights(const std::string& directory) const {
+    return test_weights.empty() ? directory + "/weights/best.safetensors" : test_weights;
+  }
 };
 
 /// The reconstruction that the autoencoder learns before it classifies.

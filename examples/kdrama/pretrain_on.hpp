@@ -34,9 +34,7 @@ PretrainResult fit_autoencoder(models::Autoencoder<T, D>& model, const Dataset& 
                                TrainerOptions trainer_options) {
   const Part used = used_part(train, o.data), fit(train, 0, used.size() - used.size() / 10),
              held_out(train, fit.size(), used.size());
-  data::LoaderOptions l = loading(o.data, o.batch_size, o.seed, true);
-  l.transform = data::augmentation(o.data.augment);
-  Loader loader(fit, l);
+  Loader loader(fit, loading(o.data, o.batch_size, o.seed, true));
   std::optional<Loader> held_out_loader;
   if (held_out.size()) held_out_loader.emplace(held_out, loading(o.data, o.batch_size, o.seed, false));
   Adam<float, D> optimizer(named_parameters(model), {.lr = o.lr, .epsilon = o.epsilon, .epsilon_hat = true});
@@ -148,12 +146,6 @@ void test_autoencoder(models::Autoencoder<T, D>& model, const Dataset& test, con
   result.test_images = test.size();
 }
 
-inline bool holds_run(const std::string& directory) {
-  std::FILE* file = std::fopen((directory + "/state.safetensors").c_str(), "rb");
-  if (file) std::fclose(file);
-  return file != nullptr;
-}
-
 template <class D>
 PretrainResult pretrain_on(const PretrainOptions& options, const std::string& resume_command) {
   const std::string device = set_up<D>(options.device);
@@ -164,8 +156,7 @@ PretrainResult pretrain_on(const PretrainOptions& options, const std::string& re
     const Dataset test = open(options.data, set, data::Split::test);
     PretrainResult result;
     if (options.run.test_only) {
-      load_weights(model, options.run.test_weights.empty() ? options.directory() + "/weights/best.safetensors"
-                                                           : options.run.test_weights);
+      load_weights(model, options.run.tested_weights(options.directory()));
     } else {
       const Dataset train = open(options.data, set, data::Split::train);
       const auto o = trainer_options(options.run, options.device, arguments_of(options), resume_command);

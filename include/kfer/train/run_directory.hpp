@@ -14,6 +14,11 @@
 
 namespace kfer {
 
+/// Whether `directory` holds the state of a run.
+inline bool holds_run(const std::string& directory) {
+  return ::access((directory + "/state.safetensors").c_str(), F_OK) == 0;
+}
+
 /// A directory that one run at a time may write to.
 class RunDirectory {
  public:
@@ -35,7 +40,7 @@ class RunDirectory {
   std::string state() const { return path_ + "/state.safetensors"; }
   std::string best() const { return path_ + "/weights/best.safetensors"; }
   std::string last() const { return path_ + "/weights/last.safetensors"; }
-  bool has_state() const { return ::access(state().c_str(), F_OK) == 0; }
+  bool has_state() const { return holds_run(path_); }
 
   /// Removes what an earlier run left beside its state: weights, events, and the pages and figures that its
   /// program made of them. What cannot be removed stays.
