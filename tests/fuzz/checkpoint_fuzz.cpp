@@ -2,6 +2,7 @@
 // refused must leave model and optimiser alone; what is accepted must save and load again.
 #include "kfer/train/checkpoint.hpp"
 
+#include "../support/small_net.hpp"
 #include "fuzz.hpp"
 #include "kfer/nn/dropout.hpp"
 #include "kfer/nn/linear.hpp"
@@ -11,17 +12,7 @@ namespace {
 
 using namespace kfer;
 
-struct Small {
-  static constexpr std::string_view name = "small";
-  Linear<> fc;
-  Dropout dropout;
-  explicit Small(RandomStream random = {.seed = 3}) : fc(2, 1, random), dropout(0.5, random) {}
-  template <class Visitor>
-  void visit(Visitor&& v) {
-    v("fc", fc);
-    v("dropout", dropout);
-  }
-};
+using test::Small;
 
 const std::vector<std::byte>& sound() {
   static const auto bytes = [] {

@@ -8,22 +8,13 @@
 #include "kfer/ops/ops.hpp"
 #include "kfer/optim/adam_cpu.hpp"
 #include "kfer/train/checkpoint.hpp"
+#include "support/small_net.hpp"
 
 using namespace kfer;
 
 namespace {
 
-struct Small {
-  static constexpr std::string_view name = "small";
-  Linear<> fc;
-  Dropout dropout;
-  explicit Small(RandomStream random = {.seed = 3}) : fc(2, 1, random), dropout(0.5, random) {}
-  template <class Visitor>
-  void visit(Visitor&& v) {
-    v("fc", fc);
-    v("dropout", dropout);
-  }
-};
+using test::Small;
 
 std::vector<float> numbers(Small& net) {
   std::vector<float> out;
