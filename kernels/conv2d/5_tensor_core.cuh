@@ -238,7 +238,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
 }
 
 struct ConvTensorCore {
-  using Divisor = FastDivisor;
+  using Divisor = FastDivider<int>;
   template <class T>
   using Tile = SmallTensorTile<T>;
 
@@ -257,9 +257,8 @@ struct ConvTensorCore {
  private:
   template <class Tile, int V, class Gemm>
   static void run_tile(const Gemm& gemm, Stream stream) {
-    launch(conv_tensor_core<Tile, V, Gemm>, dim3(static_cast<unsigned>(gemm.blocks(Tile::m, Tile::n))),
-           dim3(Tile::threads), tensor_core_shared_bytes<Tile, decltype(gemm.a), decltype(gemm.b)>(), stream,
-           gemm);
+    launch_tiles<Tile>(conv_tensor_core<Tile, V, Gemm>, gemm, stream,
+                       tensor_core_shared_bytes<Tile, decltype(gemm.a), decltype(gemm.b)>());
   }
 };
 
