@@ -1,13 +1,51 @@
-// The PTX instructions that the tensor-core variants use, one function each. GPU-only.
+// The PTX instructions that the tensor-core variants use, one function each. Under the host executor they are
+// acted out (ptx_host.cuh).
 #pragma once
 
 #include "fragment_layout.cuh"
 
-#if defined(__CUDACC__)
+#if !defined(__CUDACC__)
+#include "ptx_host.cuh"
+#else
 
 #include <cuda.h>
 
 KFER_KERNELS_BEGIN
+
+using TensorMap = CUtensorMap;
+
+namespace detail {
+
+/// cuTensorMapEncodeTiled, found through the runtime, so that programs need not be linked with the driver.
+inline decltype(&cuTensorMapEncodeTiled) tensor_map_encoder() {
+  static const auto encoder = [] {
+    void* entry = nullptr;
+    cudaDriverEntryPointQueryResult found{};
+    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault,
+                                         &found) != cudaSuccess ||
+        found != cudaDriverEntryPointSuccess)
+      throw std::runtime_error(
+          "gemm: the driver has no cuTensorMapEncodeTiled; it must be for CUDA 12 or newer");
+    return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(entry);
+  }();
+  return encoder;
+}
+
+}  // namespace detail
+
+/// A matrix of bf16, `rows` rows of `columns`, as boxes of box_rows x 64 with the swizzle of 128 bytes.
+inline TensorMap tensor_map(const bf16* p, long long rows, long long columns, long long ld, int box_rows) {
+  TensorMap map;
+  const cuuint64_t extent[2] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
+  const cuuint64_t stride[1] = {static_cast<cuuint64_t>(ld) * sizeof(bf16)};
+  const cuuint32_t box[2] = {64, static_cast<cuuint32_t>(box_rows)}, step[2] = {1, 1};
+  const CUresult result = detail::tensor_map_encoder()(
+      &map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<bf16*>(p), extent, stride, box, step,
+      CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (result != CUDA_SUCCESS) throw std::runtime_error("gemm: cuTensorMapEncodeTiled refused a matrix");
+  return map;
+}
 
 namespace ptx {
 
@@ -112,14 +150,14 @@ __device__ inline void mbarrier_wait(unsigned barrier, unsigned parity) {
 }
 
 /// Box of a 2-D tensor map, from element (x, y), x along its rows, to shared memory; counts on the barrier.
-__device__ inline void tma_load(unsigned to, const CUtensorMap& map, int x, int y, unsigned barrier) {
+__device__ inline void tma_load(unsigned to, const TensorMap& map, int x, int y, unsigned barrier) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], "
       "[%4];" ::"r"(to),
       "l"(&map), "r"(x), "r"(y), "r"(barrier)
       : "memory");
 }
-__device__ inline void tma_prefetch(const CUtensorMap& map) {
+__device__ inline void tma_prefetch(const TensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
 }
 

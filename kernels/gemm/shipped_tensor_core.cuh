@@ -6,8 +6,6 @@
 #include "8_wgmma_tma.cuh"
 #include "shipped.cuh"
 
-#if defined(__CUDACC__)
-
 KFER_KERNELS_BEGIN
 
 /// C = epilogue(alpha op(A) op(B) + beta C) in bf16, summed in float: by wgmma where sizes and alignment fit,
@@ -30,5 +28,3 @@ inline void gemm_tensor_core(const Gemm<float>& g, Stream stream) {
 }
 
 KFER_KERNELS_END
-
-#endif
