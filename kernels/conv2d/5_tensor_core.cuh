@@ -18,17 +18,13 @@
 //
 // Launch: 256 threads, 8 warps of 64 x 32 results (or 128 threads, 4 warps of 32 x 32); 80 (or 40) KiB of
 // shared memory. float is rounded to TF32 (10 bits of mantissa) at the last moment, sums are float for either
-// type. Under the host executor the instructions are acted out (mma_host.cuh), which is for tests;
+// type. Under the host executor the instructions are acted out (common/ptx_host.cuh), which is for tests;
 // what ships there is the fourth step.
 #pragma once
 
+#include "../common/ptx.cuh"
 #include "gemm_view.cuh"
 #include "mma_maps.cuh"
-#if defined(__CUDACC__)
-#include "mma_ptx.cuh"
-#else
-#include "mma_host.cuh"
-#endif
 
 KFER_KERNELS_BEGIN
 
@@ -59,7 +55,8 @@ __device__ inline void load_fragments(const bf16* tile, int row, int depth,
 #pragma unroll
   for (int i = 0; i < Count; i += IsA ? 1 : 2) {
     unsigned r[4];
-    load_matrices<!Tile::along>(r, tile + Tile::offset(row + i * (IsA ? 16 : 8) + at.row, depth + at.depth));
+    ptx::ldmatrix_x4<!Tile::along>(
+        r, ptx::shared_address(tile + Tile::offset(row + i * (IsA ? 16 : 8) + at.row, depth + at.depth)));
 #pragma unroll
     for (int e = 0; e < 4; ++e) to[IsA ? i : i + e / 2][IsA ? e : e % 2] = r[e];
   }
@@ -73,7 +70,8 @@ __device__ inline void load_fragments(const float* tile, int row, int depth,
 #pragma unroll
     for (int e = 0; e < (IsA ? 4 : 2); ++e) {
       const MmaPlace at = IsA ? MmaShape<float>::a(lane, e) : MmaShape<float>::b(lane, e);
-      to[i][e] = to_tf32(tile[Tile::offset(row + i * (IsA ? 16 : 8) + at.row, depth + at.depth)]);
+      to[i][e] = ptx::to_tf32(
+          __float_as_uint(tile[Tile::offset(row + i * (IsA ? 16 : 8) + at.row, depth + at.depth)]));
     }
 }
 
@@ -140,7 +138,8 @@ class AsyncLoader {
   __device__ void copy(T* tile, Place at, const typename Operand::Row& row,
                        const typename Operand::Depth& depth, bool in_depth) const {
     const T* p = in_depth && inside(at.row) ? operand_.at(row, depth) : nullptr;
-    detail::copy_async(tile + Tile::offset(at.row, at.depth), p ? p : operand_.base(), p != nullptr);
+    ptx::cp_async16(ptx::shared_address(tile + Tile::offset(at.row, at.depth)), p ? p : operand_.base(),
+                    p ? 16 : 0);
   }
 
   const Operand& operand_;
@@ -183,14 +182,14 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
 #pragma unroll
   for (int s = 0; s < Tile::stages - 1; ++s, next += Tile::depth) {
     if (next < block.end) start(s, next);
-    detail::commit_copies();
+    ptx::cp_async_commit();
   }
   int stage = 0, free_stage = Tile::stages - 1;
   for (int k = block.begin; k < block.end; k += Tile::depth, next += Tile::depth) {
-    detail::wait_copies<Tile::stages - 2>();  // this thread's part of the stage has arrived,
-    __syncthreads();                          // everyone's has, and everyone is done with the stage before
+    ptx::cp_async_wait<Tile::stages - 2>();  // this thread's part of the stage has arrived,
+    __syncthreads();                         // everyone's has, and everyone is done with the stage before
     if (next < block.end) start(free_stage, next);
-    detail::commit_copies();
+    ptx::cp_async_commit();
     const T* const a = stages + stage * stage_size;
     const T* const b = a + LoadA::Tile::size;
 #pragma unroll
@@ -202,7 +201,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
         unsigned fa[1][4];
         detail::load_fragments<true, typename LoadA::Tile>(a, warp_m + i * 16, d, fa);
 #pragma unroll
-        for (int j = 0; j < Tile::fragments_n; ++j) detail::multiply(sums[i][j], fa[0], fb[j], T{});
+        for (int j = 0; j < Tile::fragments_n; ++j) ptx::mma(sums[i][j], fa[0], fb[j][0], fb[j][1], T{});
       }
     }
     free_stage = stage;
@@ -210,7 +209,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
   }
 
   // Through shared memory, which the pipeline has left, to whole lines of the result.
-  detail::wait_copies<0>();
+  ptx::cp_async_wait<0>();
   __syncthreads();
   float* const results = reinterpret_cast<float*>(memory);
 #pragma unroll

@@ -179,7 +179,7 @@ TEST_CASE("conv2d: a gradient of weights that is split repeats its bits in any o
   CHECK(run() == first);
 }
 
-// The fifth step, its instructions acted out by mma_host.cuh; and where it puts things.
+// The fifth step, its instructions acted out by common/ptx_host.cuh; and where it puts things.
 
 TEST_CASE("conv2d 5_tensor_core: all passes, in bf16 and TF32, with either tile") {
   constexpr double tf32 = 0x1p-10;  // both factors rounded to 10 bits of mantissa
