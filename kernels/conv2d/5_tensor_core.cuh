@@ -8,7 +8,7 @@
 //    a step.
 //  - Operands stay in shared memory as they lie in global memory, [row][depth] or [depth][row]. For bf16
 //    ldmatrix hands out fragments from either, transposing on the way; TF32 fragments are single words, read
-//    from either. Pads of 16 bytes (32 across for TF32) keep both free of bank conflicts (mma_maps.cuh).
+//    from either. Pads of 16 bytes (32 across for TF32) keep both free of bank conflicts (MmaTile).
 //  - Results go back through shared memory, so that 16-byte stores of whole lines reach global memory.
 //
 // Per step of 64 bytes of depth a block of 128 x 128 reads 16 KiB and does 2 * 128 * 128 * 32 FLOPs in bf16:
@@ -22,16 +22,30 @@
 // what ships there is the fourth step.
 #pragma once
 
+#include "../common/mma_layout.cuh"
 #include "../common/ptx.cuh"
 #include "gemm_view.cuh"
-#include "mma_maps.cuh"
 
 KFER_KERNELS_BEGIN
+
+/// An operand's tile of Rows x Depth elements in shared memory, in the order in which it lies in global
+/// memory, with a pad behind each line: the eight 16-byte rows that ldmatrix reads at once, and the 32 words
+/// that a warp reads of a TF32 fragment, then fall into different banks.
+template <class T, bool AlongDepth, int Rows, int Depth>
+struct MmaTile {
+  static constexpr int lines = AlongDepth ? Rows : Depth;
+  static constexpr int pitch = AlongDepth ? Depth + vec_width<T> : Rows + 8;
+  static constexpr int size = lines * pitch;
+
+  __host__ __device__ static constexpr int offset(int row, int depth) {
+    return AlongDepth ? row * pitch + depth : depth * pitch + row;
+  }
+};
 
 /// A block's tile, split among warps, with the stages of its pipeline.
 template <class T, int M, int N, int WarpM, int WarpN>
 struct TensorTile {
-  static constexpr int m = M, n = N, depth = MmaShape<T>::tile_depth, warp_m = WarpM, warp_n = WarpN,
+  static constexpr int m = M, n = N, depth = static_cast<int>(64 / sizeof(T)), warp_m = WarpM, warp_n = WarpN,
                        stages = 4;
   static constexpr int warps_n = N / WarpN, threads = 32 * (M / WarpM) * warps_n;
   static constexpr int fragments_m = WarpM / 16, fragments_n = WarpN / 8;
@@ -51,12 +65,12 @@ template <bool IsA, class Tile, int Count>
 __device__ inline void load_fragments(const bf16* tile, int row, int depth,
                                       unsigned (&to)[Count][IsA ? 4 : 2]) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const MmaPlace at = ldmatrix_place(IsA, Tile::along, lane);
+  const TileElement at = IsA ? ldmatrix_a<bf16, Tile::along>(lane) : ldmatrix_b<bf16, Tile::along>(lane);
 #pragma unroll
   for (int i = 0; i < Count; i += IsA ? 1 : 2) {
     unsigned r[4];
     ptx::ldmatrix_x4<!Tile::along>(
-        r, ptx::shared_address(tile + Tile::offset(row + i * (IsA ? 16 : 8) + at.row, depth + at.depth)));
+        r, ptx::shared_address(tile + Tile::offset(row + i * (IsA ? 16 : 8) + at.outer, depth + at.k)));
 #pragma unroll
     for (int e = 0; e < 4; ++e) to[IsA ? i : i + e / 2][IsA ? e : e % 2] = r[e];
   }
@@ -69,9 +83,9 @@ __device__ inline void load_fragments(const float* tile, int row, int depth,
   for (int i = 0; i < Count; ++i)
 #pragma unroll
     for (int e = 0; e < (IsA ? 4 : 2); ++e) {
-      const MmaPlace at = IsA ? MmaShape<float>::a(lane, e) : MmaShape<float>::b(lane, e);
+      const TileElement at = IsA ? mma_a<float>(lane, e, 0) : mma_b<float>(lane, e, 0);
       to[i][e] = ptx::to_tf32(
-          __float_as_uint(tile[Tile::offset(row + i * (IsA ? 16 : 8) + at.row, depth + at.depth)]));
+          __float_as_uint(tile[Tile::offset(row + i * (IsA ? 16 : 8) + at.outer, depth + at.k)]));
     }
 }
 
@@ -162,7 +176,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
   using T = typename Gemm::T;
   using LoadA = AsyncLoader<decltype(gemm.a), Tile::m, Tile::depth, V, Tile::threads>;
   using LoadB = AsyncLoader<decltype(gemm.b), Tile::n, Tile::depth, V, Tile::threads>;
-  constexpr int stage_size = LoadA::Tile::size + LoadB::Tile::size, mma_depth = MmaShape<T>::depth;
+  constexpr int stage_size = LoadA::Tile::size + LoadB::Tile::size;
   KFER_DYNAMIC_SHARED(unsigned char, memory);
   T* const stages = reinterpret_cast<T*>(memory);
 
@@ -193,7 +207,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
     const T* const a = stages + stage * stage_size;
     const T* const b = a + LoadA::Tile::size;
 #pragma unroll
-    for (int d = 0; d < Tile::depth; d += mma_depth) {
+    for (int d = 0; d < Tile::depth; d += mma_depth<T>) {
       unsigned fb[Tile::fragments_n][2];
       detail::load_fragments<false, typename LoadB::Tile>(b, warp_n, d, fb);
 #pragma unroll
@@ -218,7 +232,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
     for (int j = 0; j < Tile::fragments_n; ++j)
 #pragma unroll
       for (int e = 0; e < 4; e += 2) {
-        const MmaSum at = mma_sum(lane, e);
+        const FragmentElement at = mma_c(lane, e);
         float* p = results + (warp_m + i * 16 + at.row) * Tile::result_pitch + warp_n + j * 8 + at.column;
         store_vec(p, 0, Vec<float, 2>{{sums[i][j][e], sums[i][j][e + 1]}});
       }
