@@ -480,14 +480,18 @@ class Suite {
 inline void Case::measure(const std::string& variant, const std::function<void()>& run) {
   if (!suite_.wants(name_, variant)) return;
   if (checks_.empty()) throw std::logic_error(name_ + ": there is nothing to check '" + variant + "' by");
-  for (const auto& check : checks_) check.poison();
-  if (restore_) restore_();
-  run();
-  synchronize();
-  for (const auto& check : checks_)
-    if (const std::string difference = check.difference(); !difference.empty())
-      return suite_.failed(variant, difference);
-  suite_.record(name_, variant, work_, suite_.timing() ? suite_.time(run, restore_) : 0);
+  try {
+    for (const auto& check : checks_) check.poison();
+    if (restore_) restore_();
+    run();
+    synchronize();
+    for (const auto& check : checks_)
+      if (const std::string difference = check.difference(); !difference.empty())
+        return suite_.failed(variant, difference);
+    suite_.record(name_, variant, work_, suite_.timing() ? suite_.time(run, restore_) : 0);
+  } catch (const std::exception& e) {  // the others still have their turn
+    suite_.failed(variant, e.what());
+  }
 }
 
 inline void Case::library(const std::string& name, const std::function<void()>& run) {

@@ -28,6 +28,17 @@ inline void expect(bool holds, const char* what) {
   if (!holds) forbidden(what);
 }
 
+/// A State that each block finds new, also after one that failed.
+template <class State>
+struct OfBlock {
+  std::uint64_t block = 0;
+  State state;
+  State& get() {
+    if (block != simt::stats.blocks) *this = {simt::stats.blocks, {}};
+    return state;
+  }
+};
+
 /// A thread's asynchronous work, in the groups that it waits for.
 template <class Work>
 struct Groups {
@@ -35,8 +46,8 @@ struct Groups {
   std::deque<std::vector<Work>> committed;
 
   static Groups& of_this_thread() {
-    static Groups all[1024];
-    return all[threadIdx.x];
+    static OfBlock<Groups> all[1024];
+    return all[threadIdx.x].get();
   }
   void commit() {
     committed.push_back(std::move(open));

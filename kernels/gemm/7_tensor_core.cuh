@@ -1,4 +1,4 @@
-// GEMM on tensor cores by mma.sync: bf16 with sums in float, and float in TF32. GPU-only.
+// GEMM on tensor cores by mma.sync: bf16 with sums in float, and float in TF32.
 //
 // Launch: blocks of 256 threads, a block a tile of 128 x 128 of C, a warp 64 x 32 of it: 4 x 4 fragments of
 // 16 x 8, 64 registers of sums.
@@ -71,8 +71,8 @@ __device__ inline void load_fragment(unsigned (&r)[4], unsigned tile, TileElemen
 
 template <class T, bool AKContiguous, bool BKContiguous>
 __global__ void __launch_bounds__(256, 2)
-    gemm_mma_kernel(Gemm<T> g, detail::Operand<T> op_a, detail::Operand<T> op_b, bool pairs,
-                    long long tiles_m, long long tiles_n) {
+    gemm_mma_kernel(Gemm<T> g, detail::Operand<T> op_a, detail::Operand<T> op_b, bool pairs, unsigned tiles_m,
+                    unsigned tiles_n) {
   constexpr int stages = detail::tensor_core_stages, size = detail::tensor_core_tile;
   using TileA = SharedTile<T, AKContiguous, size>;
   using TileB = SharedTile<T, BKContiguous, size>;
@@ -155,11 +155,11 @@ template <class T>
 void gemm_mma(const Gemm<T>& g, Stream stream) {
   if (g.m == 0 || g.n == 0) return;
   constexpr int size = detail::tensor_core_tile;
-  const long long tiles_m = div_up(g.m, size), tiles_n = div_up(g.n, size);
+  const auto tiles_m = static_cast<unsigned>(div_up(g.m, size)),
+             tiles_n = static_cast<unsigned>(div_up(g.n, size));
   const auto run = [&](auto kernel) {
-    launch(kernel, dim3(static_cast<unsigned>(tiles_m * tiles_n)), dim3(256),
-           detail::tensor_core_stages * 2 * size * 128, stream, g, detail::Operand<T>::a(g),
-           detail::Operand<T>::b(g), detail::vectors_c(g), tiles_m, tiles_n);
+    launch(kernel, dim3(tiles_m * tiles_n), dim3(256), detail::tensor_core_stages * 2 * size * 128, stream, g,
+           detail::Operand<T>::a(g), detail::Operand<T>::b(g), detail::vectors_c(g), tiles_m, tiles_n);
   };
   if (g.transpose_a)
     g.transpose_b ? run(gemm_mma_kernel<T, false, true>) : run(gemm_mma_kernel<T, false, false>);

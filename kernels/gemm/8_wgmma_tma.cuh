@@ -1,5 +1,5 @@
 // GEMM on Hopper's own terms, bf16 with sums in float: the copy engine feeds shared memory, and warpgroups
-// multiply from there. GPU-only, sm_90a.
+// multiply from there. For sm_90a.
 //
 // Launch: a block a multiprocessor, 3 warpgroups of 128 threads, which walks over tiles of 128 x N of C, N
 // 256 or 128.
@@ -88,7 +88,7 @@ __device__ inline void load_tile(const TensorMap& map, unsigned to, long long ou
 /// of shared memory, so that 16 bytes a thread and whole rows of 256 reach C. `barrier` is the warpgroup's
 /// own.
 template <int N>
-__device__ inline void store_sums(const Gemm<bf16>& g, float (&sum)[N / 2], unsigned char* room, long long i0,
+__device__ inline void store_tile(const Gemm<bf16>& g, float (&sum)[N / 2], unsigned char* room, long long i0,
                                   long long j0, int barrier) {
   // Computed here, or else addresses are computed before the first tile, and kept where there is no room.
   const int t = ptx::computed_here(threadIdx.x) & 127;
@@ -141,7 +141,7 @@ __device__ inline void store_sums(const Gemm<bf16>& g, float (&sum)[N / 2], unsi
 template <int N, bool AKContiguous, bool BKContiguous>
 __global__ void __launch_bounds__(384, 1)
     gemm_wgmma_kernel(const __grid_constant__ TensorMap map_a, const __grid_constant__ TensorMap map_b,
-                      Gemm<bf16> g, long long tiles_m, long long tiles_n) {
+                      Gemm<bf16> g, unsigned tiles_m, unsigned tiles_n) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL) || !defined(__CUDACC__)
   using Room = detail::WgmmaRoom<N>;
   using TileA = SharedTile<bf16, AKContiguous, 128>;
@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(384, 1)
   const auto full = [=](int stage) { return base + Room::barriers + static_cast<unsigned>(stage) * 16; };
   const auto empty = [=](int stage) { return full(stage) + 8; };
   const int thread = static_cast<int>(threadIdx.x), group = thread / 128;
-  const long long tiles = tiles_m * tiles_n;
+  const unsigned tiles = tiles_m * tiles_n;
   const int steps = static_cast<int>(div_up(g.k, 64));
 
   if (thread == 0) {
@@ -173,7 +173,7 @@ __global__ void __launch_bounds__(384, 1)
   if (group == 0) {
     ptx::fewer_registers<40>();
     if (thread == 0) {
-      for (long long tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+      for (unsigned tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         const TilePosition at = tile_in_bands(tile, tiles_m, tiles_n, 8);
         for (int step = 0; step < steps; ++step, ring.next()) {
           ptx::mbarrier_wait(empty(ring.stage), ring.parity ^ 1);  // passes at once in the first round
@@ -190,7 +190,7 @@ __global__ void __launch_bounds__(384, 1)
     ptx::more_registers<232>();
     const int consumer = group - 1;
     const bool leader = thread % 32 == 0;
-    for (long long tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    for (unsigned tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
       float sum[N / 2];
 #pragma unroll
       for (int r = 0; r < N / 2; ++r) sum[r] = 0;
@@ -216,7 +216,7 @@ __global__ void __launch_bounds__(384, 1)
       if (last >= 0 && leader) ptx::mbarrier_arrive(empty(last));
 
       const TilePosition at = tile_in_bands(tile, tiles_m, tiles_n, 8);
-      detail::store_sums<N>(g, sum, shared + Room::epilogue + consumer * Room::epilogue_bytes,
+      detail::store_tile<N>(g, sum, shared + Room::epilogue + consumer * Room::epilogue_bytes,
                             at.row * 128 + consumer * 64, at.column * N, group);
     }
   }
@@ -242,9 +242,10 @@ void gemm_wgmma_tiles(const Gemm<bf16>& g, Stream stream) {
       AKContiguous ? tensor_map(g.a, g.m, g.k, g.lda, 128) : tensor_map(g.a, g.k, g.m, g.lda, 64);
   const TensorMap b =
       BKContiguous ? tensor_map(g.b, g.n, g.k, g.ldb, N) : tensor_map(g.b, g.k, g.n, g.ldb, 64);
-  const long long tiles_m = div_up(g.m, 128), tiles_n = div_up(g.n, N);
-  const long long blocks = std::min<long long>(tiles_m * tiles_n, multiprocessors());
-  launch(gemm_wgmma_kernel<N, AKContiguous, BKContiguous>, dim3(static_cast<unsigned>(blocks)), dim3(384),
+  const auto tiles_m = static_cast<unsigned>(div_up(g.m, 128)),
+             tiles_n = static_cast<unsigned>(div_up(g.n, N));
+  const unsigned blocks = std::min(tiles_m * tiles_n, static_cast<unsigned>(multiprocessors()));
+  launch(gemm_wgmma_kernel<N, AKContiguous, BKContiguous>, dim3(blocks), dim3(384),
          detail::WgmmaRoom<N>::bytes, stream, a, b, g, tiles_m, tiles_n);
 }
 

@@ -37,6 +37,16 @@ namespace ptx {
 
 namespace host {
 
+/// Lets others go first until `done`.
+template <class Done>
+void wait_until(const Done& done, const char* hangs) {
+  for (int turns = 0; !done(); ++turns) {
+    expect(turns < 1 << 14, hangs);
+    __nanosleep(0);
+    simt::detail::Machine::get().fence();
+  }
+}
+
 struct Box {
   unsigned to;
   TensorMap map;
@@ -116,14 +126,12 @@ inline void land_all(Barrier& b) {
 
 inline void mbarrier_wait(unsigned barrier, unsigned parity) {
   host::Barrier& b = host::Barrier::at(barrier);
-  for (int turns = 0; b.phase % 2 == parity; ++turns) {
-    host::expect(turns < 1 << 16, "an mbarrier's phase does not end");
-    if (b.boxes.empty())
-      __nanosleep(0);
-    else
-      host::land_all(b);
-    host::Barrier::at(barrier);  // orders memory
-  }
+  host::wait_until(
+      [&] {
+        if (b.phase % 2 == parity && !b.boxes.empty()) host::land_all(b);
+        return b.phase % 2 != parity;
+      },
+      "an mbarrier's phase does not end");
 }
 
 inline void tma_load(unsigned to, const TensorMap& map, int x, int y, unsigned barrier) {
@@ -137,19 +145,19 @@ inline void tma_load(unsigned to, const TensorMap& map, int x, int y, unsigned b
 inline void tma_prefetch(const TensorMap&) {}
 
 inline void named_barrier(int id, int threads) {
-  static struct {
+  struct State {
     int arrived = 0;
     unsigned turn = 0;
-  } barriers[16];
-  auto& b = barriers[id];
+  };
+  static host::OfBlock<State> barriers[16];
+  State& b = barriers[id].get();
   simt::detail::Machine::get().fence();
   const unsigned mine = b.turn;
   if (++b.arrived == threads) {
     b.arrived = 0;
     ++b.turn;
   }
-  while (b.turn == mine) __nanosleep(0);
-  simt::detail::Machine::get().fence();
+  host::wait_until([&] { return b.turn != mine; }, "threads are missing at a barrier");
 }
 
 // ---- wgmma ----
