@@ -17,12 +17,7 @@ const std::vector<std::byte>& sound() {
   static const auto bytes = fuzz::saved([](const std::string& path) {
     Small net;
     Adam<> adam(named_parameters(net));
-    TrainingState<float, Cpu> state;
-    state.epoch = 1, state.batch = 2, state.batches_per_epoch = 3;
-    state.history.append({{"loss", 0.25}});
-    state.best = state_dict(net);
-    state.arguments["seed"] = 46;
-    save_checkpoint(path, net, adam, state);
+    save_checkpoint(path, net, adam, test::state_of<TrainingState<float, Cpu>>(net));
   });
   return bytes;
 }
