@@ -47,11 +47,19 @@ inline void expect(bool holds, const char* what) {
   if (!holds) forbidden(what);
 }
 
+/// Orders what a barrier's functions do, and what is around them, as ThreadSanitizer sees it.
+struct Ordered {
+  Ordered() { simt::detail::Machine::get().fence(); }
+  ~Ordered() { simt::detail::Machine::get().fence(); }
+};
+
 /// Lets others go first until `done`.
 template <class Done>
 void wait_until(const Done& done, const char* hangs) {
+  const Ordered ordered;
   for (int turns = 0; !done(); ++turns) {
     expect(turns < 1 << 14, hangs);
+    simt::detail::Machine::get().fence();
     __nanosleep(0);
     simt::detail::Machine::get().fence();
   }
@@ -114,7 +122,6 @@ struct Barrier {
 
   static Barrier& at(unsigned address) {
     static std::map<unsigned, Barrier> all;
-    simt::detail::Machine::get().fence();
     return all[address];
   }
   void arrive() {
@@ -236,14 +243,17 @@ inline void mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
 // ---- barriers in shared memory and the copy engine ----
 
 inline void mbarrier_init(unsigned barrier, unsigned arrivals) {
+  const host::Ordered ordered;
   shared_memory(barrier, 8);
   host::Barrier::at(barrier) = {arrivals, arrivals, 0, 0, {}};
 }
 inline void mbarrier_init_fence() {}
 inline void mbarrier_arrive(unsigned barrier) {
+  const host::Ordered ordered;
   host::Barrier::at(barrier).arrive();
 }
 inline void mbarrier_arrive_expect(unsigned barrier, unsigned bytes) {
+  const host::Ordered ordered;
   host::Barrier& b = host::Barrier::at(barrier);
   b.bytes += bytes;
   b.arrive();
@@ -274,6 +284,7 @@ inline void land_all(Barrier& b) {
 }  // namespace host
 
 inline void mbarrier_wait(unsigned barrier, unsigned parity) {
+  const host::Ordered ordered;
   host::Barrier& b = host::Barrier::at(barrier);
   host::wait_until(
       [&] {
@@ -284,6 +295,7 @@ inline void mbarrier_wait(unsigned barrier, unsigned parity) {
 }
 
 inline void tma_load(unsigned to, const TensorMap& map, int x, int y, unsigned barrier) {
+  const host::Ordered ordered;
   host::expect(to % 128 == 0, "a box that is not aligned to 128 bytes");
   host::Barrier& b = host::Barrier::at(barrier);
   b.boxes.push_back({to, map, x, y});
@@ -299,8 +311,8 @@ inline void named_barrier(int id, int threads) {
     unsigned turn = 0;
   };
   static host::OfBlock<State> barriers[16];
+  const host::Ordered ordered;
   State& b = barriers[id].get();
-  simt::detail::Machine::get().fence();
   const unsigned mine = b.turn;
   if (++b.arrived == threads) {
     b.arrived = 0;
