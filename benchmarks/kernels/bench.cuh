@@ -507,6 +507,21 @@ inline void Case::library(const std::string& name, const std::function<void()>& 
   measure(name, run);
 }
 
+/// A whole program over float and bf16: `checks(suite, T())` on small and ragged sizes, then `real(suite,
+/// T())` on those of real work, if they are wanted. Returns the exit status.
+template <class Checks, class Real>
+int run_suite(const char* name, int argc, char** argv, const Checks& checks, const Real& real) {
+  Suite suite(name, argc, argv);
+  const auto run = [&](auto type) {
+    suite.begin_checks();
+    checks(suite, type);
+    if (suite.begin_timing()) real(suite, type);
+  };
+  run(float());
+  run(bf16());
+  return suite.finish();
+}
+
 #if defined(__CUDACC__)
 namespace detail {
 template <class = void>

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "kfer/nn/dropout.hpp"
 #include "kfer/nn/linear.hpp"
+#include "kfer/nn/state_dict.hpp"
 
 namespace test {
 
@@ -19,5 +21,13 @@ struct Small {
     v("dropout", dropout);
   }
 };
+
+/// All its weights.
+inline std::vector<float> numbers(Small& net) {
+  std::vector<float> out;
+  for (const auto& [name, value] : kfer::state_dict(net))
+    for (const float v : value.to_vector()) out.push_back(v);
+  return out;
+}
 
 }  // namespace test

@@ -11,19 +11,8 @@
 #include "support/small_net.hpp"
 
 using namespace kfer;
-
-namespace {
-
+using test::numbers;
 using test::Small;
-
-std::vector<float> numbers(Small& net) {
-  std::vector<float> out;
-  for (const auto& [name, value] : state_dict(net))
-    for (const float v : value.to_vector()) out.push_back(v);
-  return out;
-}
-
-}  // namespace
 
 TEST_CASE("a saved state, damaged anywhere, is refused") {
   const test::TemporaryDirectory dir;
