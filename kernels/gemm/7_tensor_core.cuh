@@ -19,7 +19,8 @@
 // Needs 16-byte aligned rows of A and B (gemm_mma_fits).
 #pragma once
 
-#include "ptx.cuh"
+#include "../common/ptx.cuh"
+#include "fragment_layout.cuh"
 #include "tile.cuh"
 #include "tile_order.cuh"
 

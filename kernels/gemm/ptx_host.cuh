@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "fragment_layout.cuh"
+#include "../common/ptx.cuh"
 
 KFER_KERNELS_BEGIN
 
