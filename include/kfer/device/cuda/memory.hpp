@@ -167,6 +167,11 @@ class CachingAllocator {
     const std::lock_guard lock(mutex_);
     return statistics_;
   }
+  /// Counts the peak anew from what is in use.
+  void reset_peak() {
+    const std::lock_guard lock(mutex_);
+    statistics_.peak = statistics_.in_use;
+  }
 
   Raw& raw() { return raw_; }
 
