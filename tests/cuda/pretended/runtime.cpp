@@ -201,7 +201,10 @@ cudaError_t cudaMalloc(void** p, std::size_t bytes) {
 }
 cudaError_t cudaFree(void* p) {
   const Lock lock(device().mutex);
-  if (const auto e = unsafe_call()) return e;
+  if (capturing) {  // in any mode: it waits for the device
+    capturing->invalid = true;
+    return fail(cudaErrorStreamCaptureUnsupported);
+  }
   device().drain();
   const auto it = device().memory.find(static_cast<char*>(p));
   if (it == device().memory.end()) std::abort();

@@ -196,7 +196,8 @@ class Context {
 
   void* allocate(std::size_t bytes) {
     const Capture* c = capture();
-    return memory_.allocate(bytes, c ? c->pool : pool_);
+    // cudaFree waits for the device, which spoils a capture.
+    return memory_.allocate(bytes, c ? c->pool : pool_, !capture_.load(std::memory_order_acquire));
   }
   void deallocate(void* block) noexcept {
     if (Capture* c = capture(); c && block && !memory_.is_of(c->pool, block)) {
