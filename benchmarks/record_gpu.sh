@@ -55,32 +55,49 @@ print("pytorch", torch.__version__, "cuda", torch.version.cuda, "cudnn", torch.b
 
 status=0
 first_failure=""
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 
-# run FILE COMMAND...: its figures are added to FILE, the rest to log.txt; all of it to log.txt where FILE is that.
-run() {
-  local file=$1 name=${2##*/} begin=$SECONDS left=$((budget - SECONDS)) from code=0
-  shift
-  [[ $name != "${python##*/}" ]] || name="${2##*/} ${*:3}"
+# start NAME FILE COMMAND...: in the background; figures are added to FILE, the rest goes to the log.
+start() {
+  local name=$1 file=$2 left=$((budget - SECONDS))
+  shift 2
   if ((left < 10)); then
+    echo "left out" >"$scratch/$name.end"
+    return 0
+  fi
+  [[ -n $file ]] || file=$scratch/$name.log
+  (
+    begin=$SECONDS code=0
+    timeout -k 10 $((left < limit ? left : limit)) "$@" >>"$file" 2>>"$scratch/$name.log" </dev/null || code=$?
+    echo "$code $((SECONDS - begin))" >"$scratch/$name.end"
+  ) &
+}
+
+# finish NAME: waits for it, and notes how it ended.
+finish() {
+  local name=$1 code seconds end=ok
+  until [[ -s $scratch/$name.end ]]; do sleep 0.2; done
+  read -r code seconds <"$scratch/$name.end"
+  if [[ $code == left ]]; then
     echo "left out: $name (the budget of $budget s is spent)" | tee -a "$out/summary.txt"
     return 0
   fi
-  printf '\n==== %s\n' "$name ${*:2}" >>"$out/log.txt"
-  from=$(wc -c <"$out/log.txt")
-  timeout -k 10 $((left < limit ? left : limit)) "$@" >>"$file" 2>>"$out/log.txt" </dev/null || code=$?
-  local end=ok
   case $code in
     0) ;;
     77) end=skipped ;;
     124 | 137) end="FAILED (took too long)" ;;
     *) end="FAILED (exit code $code)" ;;
   esac
-  printf '%-8s %4d s  %s\n' "$end" $((SECONDS - begin)) "$name" | tee -a "$out/summary.txt"
+  printf '%-8s %4d s  %s\n' "$end" "$seconds" "$name" | tee -a "$out/summary.txt"
+  { printf '\n==== %s\n' "$name" && cat "$scratch/$name.log"; } >>"$out/log.txt"
   [[ $end == FAILED* ]] || return 0
   status=1
   [[ -n $first_failure ]] || first_failure="$name: $end
-$(tail -c "+$((from + 1))" "$out/log.txt" | where_it_went_wrong)"
+$(where_it_went_wrong <"$scratch/$name.log")"
 }
+
+run() { start "$@" && finish "$1"; }
 
 # The lines around the first complaint of a program, or else its last ones.
 where_it_went_wrong() {
@@ -95,33 +112,39 @@ where_it_went_wrong() {
 }
 
 if [[ $parts == *" tests "* ]]; then
-  # From the ground up: a program that fails explains those behind it.
-  for program in cuda/kfer_test_cuda_device cuda/kfer_test_cuda_gemm cudnn/kfer_test_cudnn_conv cuda/kfer_test_cuda_conv_kernels \
-    cuda/kfer_test_cuda_operations; do
-    run "$out/log.txt" "$build/tests/$program" "${test_arguments[@]}"
-  done
+  # From the ground up: a program that fails explains those behind it. The first takes most of the memory; the others run side
+  # by side, cuDNN's in three parts: most of their time is the compilation of fused graphs.
+  run device "" "$build/tests/cuda/kfer_test_cuda_device" "${test_arguments[@]}"
+  passes="*passes of a convolution*" ends="*residual block*,*graph of their own*"
+  start gemm "" "$build/tests/cuda/kfer_test_cuda_gemm" "${test_arguments[@]}"
+  start operations "" "$build/tests/cuda/kfer_test_cuda_operations" "${test_arguments[@]}"
+  start cudnn_passes "" "$build/tests/cudnn/kfer_test_cudnn_conv" -tc="$passes" "${test_arguments[@]}"
+  start cudnn_ends "" "$build/tests/cudnn/kfer_test_cudnn_conv" -tc="$ends" "${test_arguments[@]}"
+  start cudnn_others "" "$build/tests/cudnn/kfer_test_cudnn_conv" -tce="$passes,$ends" "${test_arguments[@]}"
+  start conv_kernels "" "$build/tests/cuda/kfer_test_cuda_conv_kernels" "${test_arguments[@]}"
+  for name in gemm operations cudnn_passes cudnn_ends cudnn_others conv_kernels; do finish $name; done
 fi
 
 if [[ $parts == *" models "* ]]; then
   : >"$out/models.jsonl"
-  for model in resnet50_v1_5 resnet50/ conv_net autoencoder; do
-    run "$out/models.jsonl" "$build/benchmarks/models/bench_models_cuda" --only "$model" --seconds "$seconds_each"
+  for model in resnet50_v1_5 resnet50 conv_net autoencoder; do
+    run "models_$model" "$out/models.jsonl" "$build/benchmarks/models/bench_models_cuda" --only "$model/" --seconds "$seconds_each"
   done
 fi
 if [[ $parts == *" peers "* ]]; then
   : >"$out/peers.jsonl"
   left=$((budget - SECONDS))
-  limit=$((left > 0 ? left : 0)) run "$out/peers.jsonl" "$python" benchmarks/peers/bench_models_cuda.py --seconds "$seconds_each" \
-    --total $((left > 40 ? left - 20 : 20))
+  limit=$((left > 10 ? left : 10)) run peers "$out/peers.jsonl" "$python" benchmarks/peers/bench_models_cuda.py \
+    --seconds "$seconds_each" --total $((left > 40 ? left - 20 : 20))
 fi
 
 if [[ $parts == *" kernels "* ]]; then
   rm -f "$out/kernels.csv"
   for program in "$build"/benchmarks/kernels/*; do
     [[ -f $program && -x $program && $program != *_simt ]] || continue
-    run "$out/log.txt" "$program" --csv "$out/kernels.csv" --seconds "${KERNEL_SECONDS:-0.1}"
+    run "kernels_${program##*/}" "" "$program" --csv "$out/kernels.csv" --seconds "${KERNEL_SECONDS:-0.1}"
   done
-  [[ $has_torch == no ]] || run "$out/log.txt" "$python" benchmarks/peers/bench_kernels.py --csv "$out/kernels.csv"
+  [[ $has_torch == no ]] || run peers_kernels "" "$python" benchmarks/peers/bench_kernels.py --csv "$out/kernels.csv"
   [[ ! -s $out/kernels.csv ]] || python3 tools/roofline.py "$out/kernels.csv" -o "$out/roofline.svg" || status=1
 fi
 
