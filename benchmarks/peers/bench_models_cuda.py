@@ -56,6 +56,7 @@ def jobs(args):
     """[[bench, variant], ...] in the order of measuring."""
     benches = [f"{model}/{mode}/{side}x{side}/{batch}/{precision}" for model, side, batch in WORK
                for mode in ("train", "infer") for precision in PRECISIONS]
+    benches.sort(key=lambda bench: bench.endswith("fp32"))  # what is used least comes last
     variants = [v for v in args.variants.split(",") if v != "graph" or args.device == "cuda"]
     rounds = [[v for v in variants if v not in COMPILED]] + [[v] for v in variants if v in COMPILED]
     return [[b, v] for some in rounds for b in benches if args.only in b for v in some]
