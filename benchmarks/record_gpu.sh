@@ -14,7 +14,8 @@
 #
 # KFER_PYTHON: a python that has torch (default python3). SECONDS_EACH: the time of one model measurement (default 2).
 # BUDGET: seconds for all of it (default 36000); what would begin later is left out, and the summary says so. LIMIT: seconds
-# for one program (default 600). TEST_ARGUMENTS: for the test programs, split at spaces (-tc=..., -tce=...).
+# for one program (default 600). COMMIT: what was built, where there is no repository to ask. TEST_ARGUMENTS: for the test
+# programs, split at spaces (-tc=..., -tce=...).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if (($# < 2)); then
@@ -30,27 +31,29 @@ budget=${BUDGET:-36000} limit=${LIMIT:-600} seconds_each=${SECONDS_EACH:-2}
 command -v nvidia-smi >/dev/null || { echo "record_gpu.sh: no nvidia-smi: this machine has no GPU driver" >&2; exit 2; }
 mkdir -p "$out"
 read -ra test_arguments <<<"${TEST_ARGUMENTS:-}"
-has_torch=$("$python" -c 'import torch' 2>/dev/null && echo yes || echo no)
+torch=$("$python" -c 'import torch
+print("pytorch", torch.__version__, "cuda", torch.version.cuda, "cudnn", torch.backends.cudnn.version())' 2>/dev/null || true)
 : >"$out/summary.txt"
 : >"$out/log.txt"
 
 # A build from another machine finds CUDA's libraries where this one's Python wheels have them.
-for program in "$build"/tests/cuda/kfer_test_cuda_device "$build"/benchmarks/models/bench_models_cuda; do
-  [[ -x $program ]] && ldd "$program" | grep -q 'not found' || continue
+lacks() { ldd "$1" 2>/dev/null | grep 'not found' || true; }
+for program in "$build"/tests/cuda/kfer_test_cuda_gemm "$build"/tests/cudnn/kfer_test_cudnn_conv; do
+  [[ -x $program && -n $(lacks "$program") ]] || continue
   wheels=$("$python" -c 'import glob, nvidia, os
 print(":".join(sorted({os.path.dirname(f) for root in nvidia.__path__ for f in glob.glob(root + "/*/lib/lib*.so*")})))' 2>/dev/null || true)
   export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$wheels
-  missing=$(ldd "$program" | grep 'not found' || true)
+  missing=$(lacks "$program")
   [[ -z $missing ]] || { echo "record_gpu.sh: ${program##*/} lacks libraries:" $missing >&2; exit 2; }
-  break
 done
 
 {
   nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,clocks.max.mem,power.limit,clocks.sm,temperature.gpu \
-    --format=csv
-  echo "commit $(git rev-parse HEAD 2>/dev/null || echo unknown)$(git diff --quiet HEAD 2>/dev/null || echo ', with changes')"
-  [[ $has_torch == no ]] || "$python" -c 'import torch
-print("pytorch", torch.__version__, "cuda", torch.version.cuda, "cudnn", torch.backends.cudnn.version())'
+    --format=csv || true
+  commit=${COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}
+  [[ -n ${COMMIT:-} || $commit == unknown ]] || git diff --quiet HEAD || commit+=", with changes"
+  echo "commit $commit"
+  [[ -z $torch ]] || echo "$torch"
 } | tee "$out/environment.txt"
 
 status=0
@@ -144,7 +147,7 @@ if [[ $parts == *" kernels "* ]]; then
     [[ -f $program && -x $program && $program != *_simt ]] || continue
     run "kernels_${program##*/}" "" "$program" --csv "$out/kernels.csv" --seconds "${KERNEL_SECONDS:-0.1}"
   done
-  [[ $has_torch == no ]] || run peers_kernels "" "$python" benchmarks/peers/bench_kernels.py --csv "$out/kernels.csv"
+  [[ -z $torch ]] || run peers_kernels "" "$python" benchmarks/peers/bench_kernels.py --csv "$out/kernels.csv"
   [[ ! -s $out/kernels.csv ]] || python3 tools/roofline.py "$out/kernels.csv" -o "$out/roofline.svg" || status=1
 fi
 
