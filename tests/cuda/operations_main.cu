@@ -2,4 +2,5 @@
 // products of float are made in float, not in TF32, and by engines that repeat themselves.
 #include "cuda/gpu_main.hpp"
 
-[[maybe_unused]] static const bool exact = (math_of_tests = {.strict_fp32 = true, .deterministic = true}, true);
+[[maybe_unused]] static const bool exact =
+    (math_of_tests = {.strict_fp32 = true, .deterministic = true}, true);
