@@ -93,7 +93,7 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
       const auto of_channel = [&](std::int64_t uid) {
         return g.per_channel(uid, channels, CUDNN_DATA_FLOAT);
       };
-      const auto before = g.intermediate(extents);
+      const auto before = g.intermediate(extents, type);
       g.batch_norm_train({.x = g.tensor(1, extents, type),
                           .scale = of_channel(2),
                           .bias = of_channel(3),

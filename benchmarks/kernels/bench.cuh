@@ -234,6 +234,7 @@ unsigned long long nans(const Array<T>& x) {
 #if defined(__CUDACC__)
     const Array<unsigned long long> count(std::vector<unsigned long long>{0});
     detail::count_nans<<<1024, 256, 0, stream()>>>(x.data(), static_cast<long long>(x.size()), count.data());
+    check(cudaGetLastError(), "count_nans");
     return count.host()[0];
 #else
     unsigned long long count = 0;
@@ -541,6 +542,7 @@ inline double Suite::measure_copy() {
       [&] {
         detail::copy_kernel<><<<kfer::kernels::multiprocessors() * 16, 512, 0, stream()>>>(
             reinterpret_cast<const float4*>(x.data()), reinterpret_cast<float4*>(y.data()), n);
+        check(cudaGetLastError(), "copy_kernel");
       },
       {});
   const double runtime = time(

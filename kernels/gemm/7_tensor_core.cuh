@@ -19,7 +19,8 @@
 // Needs 16-byte aligned rows of A and B (gemm_mma_fits).
 #pragma once
 
-#include "ptx.cuh"
+#include "../common/ptx.cuh"
+#include "fragment_layout.cuh"
 #include "tile.cuh"
 #include "tile_order.cuh"
 
@@ -29,22 +30,25 @@ namespace detail {
 
 inline constexpr int tensor_core_stages = 3, tensor_core_tile = 128;
 
-/// One stage's copy of A or B: 4 chunks of 16 bytes a thread.
+/// One stage's copy of A or B: 4 chunks of 16 bytes a thread, at one place of every lines-th line of memory.
 template <class T, bool KContiguous>
 __device__ inline void copy_tile_async(const Operand<T>& x, long long outer0, long long k0, unsigned to,
                                        int thread) {
   using Tile = SharedTile<T, KContiguous, tensor_core_tile>;
-  const long long corner = KContiguous ? outer0 * x.ld + k0 : k0 * x.ld + outer0;
+  constexpr int lines = 256 / ((KContiguous ? Tile::depth : tensor_core_tile) / Tile::width);
+  static_assert(lines % 8 == 0, "the swizzle is the same in all of them");
+  const TileElement first = Tile::chunk(thread);
+  const int line = KContiguous ? first.outer : first.k, place = KContiguous ? first.k : first.outer;
   const int outer_left = clamp(x.outer - outer0, tensor_core_tile), k_left = clamp(x.k - k0, Tile::depth);
+  const int lines_left = (KContiguous ? outer_left : k_left) - line,
+            left = (KContiguous ? k_left : outer_left) - place;
+  const int bytes = left <= 0 ? 0 : left < Tile::width ? left * static_cast<int>(sizeof(T)) : 16;
+  const T* const from =
+      x.p + (KContiguous ? (outer0 + line) * x.ld + k0 : (k0 + line) * x.ld + outer0) + place;
+  to += Tile::byte_of(first);
 #pragma unroll
-  for (int i = 0; i < Tile::chunks / 256; ++i) {
-    const TileElement e = Tile::chunk(thread + i * 256);
-    const int left =
-        e.outer < outer_left && e.k < k_left ? (KContiguous ? k_left - e.k : outer_left - e.outer) : 0;
-    const long long from = corner + (KContiguous ? e.outer * x.ld + e.k : e.k * x.ld + e.outer);
-    ptx::cp_async16(to + Tile::byte_of(e), x.p + (left > 0 ? from : 0),
-                    left < Tile::width ? left * static_cast<int>(sizeof(T)) : 16);
-  }
+  for (int i = 0; i < Tile::chunks / 256; ++i)  // of no bytes, nothing is read
+    ptx::cp_async16(to + i * lines * 128, from + i * lines * x.ld, i * lines < lines_left ? bytes : 0);
 }
 
 /// A fragment of A (is_a) or two of B that begin at `corner` of the tile at shared address `tile`.

@@ -26,6 +26,7 @@
 
 #include <algorithm>
 
+#include "fragment_layout.cuh"
 #include "problem.cuh"
 #include "ptx.cuh"
 #include "tile_order.cuh"

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "../common/ptx.cuh"
-#include "fragment_layout.cuh"
 
 #if !defined(__CUDACC__)
 #include "ptx_host.cuh"

@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "fragment_layout.cuh"
+#include "../common/ptx.cuh"
 
 KFER_KERNELS_BEGIN
 
@@ -37,11 +37,19 @@ namespace ptx {
 
 namespace host {
 
+/// Orders what a barrier's functions do, and what is around them, as ThreadSanitizer sees it.
+struct Ordered {
+  Ordered() { simt::detail::Machine::get().fence(); }
+  ~Ordered() { simt::detail::Machine::get().fence(); }
+};
+
 /// Lets others go first until `done`.
 template <class Done>
 void wait_until(const Done& done, const char* hangs) {
+  const Ordered ordered;
   for (int turns = 0; !done(); ++turns) {
     expect(turns < 1 << 14, hangs);
+    simt::detail::Machine::get().fence();
     __nanosleep(0);
     simt::detail::Machine::get().fence();
   }
@@ -67,7 +75,6 @@ struct Barrier {
 
   static Barrier& at(unsigned address) {
     static std::map<unsigned, Barrier> all;
-    simt::detail::Machine::get().fence();
     return all[address];
   }
   void arrive() {
@@ -87,14 +94,17 @@ struct Barrier {
 // ---- barriers in shared memory and the copy engine ----
 
 inline void mbarrier_init(unsigned barrier, unsigned arrivals) {
+  const host::Ordered ordered;
   shared_memory(barrier, 8);
   host::Barrier::at(barrier) = {arrivals, arrivals, 0, 0, {}};
 }
 inline void mbarrier_init_fence() {}
 inline void mbarrier_arrive(unsigned barrier) {
+  const host::Ordered ordered;
   host::Barrier::at(barrier).arrive();
 }
 inline void mbarrier_arrive_expect(unsigned barrier, unsigned bytes) {
+  const host::Ordered ordered;
   host::Barrier& b = host::Barrier::at(barrier);
   b.bytes += bytes;
   b.arrive();
@@ -125,6 +135,7 @@ inline void land_all(Barrier& b) {
 }  // namespace host
 
 inline void mbarrier_wait(unsigned barrier, unsigned parity) {
+  const host::Ordered ordered;
   host::Barrier& b = host::Barrier::at(barrier);
   host::wait_until(
       [&] {
@@ -135,6 +146,7 @@ inline void mbarrier_wait(unsigned barrier, unsigned parity) {
 }
 
 inline void tma_load(unsigned to, const TensorMap& map, int x, int y, unsigned barrier) {
+  const host::Ordered ordered;
   host::expect(to % 128 == 0, "a box that is not aligned to 128 bytes");
   host::Barrier& b = host::Barrier::at(barrier);
   b.boxes.push_back({to, map, x, y});
@@ -150,8 +162,8 @@ inline void named_barrier(int id, int threads) {
     unsigned turn = 0;
   };
   static host::OfBlock<State> barriers[16];
+  const host::Ordered ordered;
   State& b = barriers[id].get();
-  simt::detail::Machine::get().fence();
   const unsigned mine = b.turn;
   if (++b.arrived == threads) {
     b.arrived = 0;
@@ -233,8 +245,8 @@ struct Wgmma {
   static void run(float (&d)[N / 2], unsigned long long a, unsigned long long b, int accumulate) {
     host::expect(host::fenced(), "wgmma without a wgmma.fence");
     for (const auto descriptor : {a, b})
-      host::expect(descriptor >> 62 == 1 && (descriptor >> 49 & 7) == 0,
-                   "a descriptor that does not say: swizzled by 128 bytes, base offset 0");
+      host::expect(descriptor >> 62 == 1 && (descriptor >> 49 & 7) == 0 && (descriptor >> 3 & 7) == 0,
+                   "a descriptor that does not say: swizzled by 128 bytes, from a multiple of 1024 on");
     host::Products::of_this_thread().open.push_back(
         {d, a, b, TransposeA, TransposeB, accumulate != 0, host::multiply<N>});
   }

@@ -232,23 +232,26 @@ void by_cublaslt(const Gemm<kfer::detail::kernel_t<T>>& g) {
   if (g.k == 0) return kernels::gemm(g, Cuda::stream());
   using cublaslt::Epilogue;
   const auto typed = [](const auto* p) { return reinterpret_cast<const T*>(p); };
-  cublaslt::matmul(cublaslt::Matmul<T>{.m = g.m,
-                                       .n = g.n,
-                                       .k = g.k,
-                                       .a = typed(g.a),
-                                       .lda = g.lda,
-                                       .b = typed(g.b),
-                                       .ldb = g.ldb,
-                                       .c = reinterpret_cast<T*>(g.c),
-                                       .ldc = g.ldc,
-                                       .transpose_a = g.transpose_a,
-                                       .transpose_b = g.transpose_b,
-                                       .alpha = g.alpha,
-                                       .beta = g.beta,
-                                       .epilogue = g.bias   ? (g.relu ? Epilogue::relu_bias : Epilogue::bias)
-                                                   : g.relu ? Epilogue::relu
-                                                            : Epilogue::none,
-                                       .bias = typed(g.bias)});
+  const cublaslt::Matmul<T> product{.m = g.m,
+                                    .n = g.n,
+                                    .k = g.k,
+                                    .a = typed(g.a),
+                                    .lda = g.lda,
+                                    .b = typed(g.b),
+                                    .ldb = g.ldb,
+                                    .c = reinterpret_cast<T*>(g.c),
+                                    .ldc = g.ldc,
+                                    .transpose_a = g.transpose_a,
+                                    .transpose_b = g.transpose_b,
+                                    .alpha = g.alpha,
+                                    .beta = g.beta,
+                                    .epilogue = g.bias   ? (g.relu ? Epilogue::relu_bias : Epilogue::bias)
+                                                : g.relu ? Epilogue::relu
+                                                         : Epilogue::none,
+                                    .bias = typed(g.bias)};
+  const bool taken = cublaslt::try_matmul(product);
+  if (!taken) kernels::gemm(g, Cuda::stream());  // as linear does
+  CHECK((taken || g.lda % 8 || g.ldb % 8 || g.ldc % 8));
 }
 
 }  // namespace

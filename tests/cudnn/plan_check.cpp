@@ -183,6 +183,12 @@ void check_sample(Check& check, const Conv2dShape& s) {
     check({.pass = Pass::backward_weights}, s, p, true);
   }
 }
+/// The passes alone.
+void check_alone(Check& check, const Conv2dShape& s) {
+  for (const Precision p : precisions)
+    for (const Pass pass : {Pass::forward, Pass::backward_data, Pass::backward_weights})
+      check({.pass = pass}, s, p, true);
+}
 void check_epilogues(Check& check, const Conv2dShape& s) {
   for (const Precision p : {Precision::tf32, Precision::bf16}) {
     check({.pass = Pass::none, .relu = true}, s, p, true);
@@ -264,6 +270,8 @@ int main(int argc, char** argv) {
     Check check(list);
     for (const auto& layer : layers) check_passes(check, layer);
     for (const Conv2dShape& s : test::sample_convolutions()) check_sample(check, s);
+    for (const Conv2dShape& s : test::odd_convolutions()) check_alone(check, s);
+    for (const Precision p : precisions) check({.relu = true}, test::sample_convolutions().front(), p, true);
     check_epilogues(check, layers.front().shape);
     // Most engines of fused graphs are compiled at run time, which takes a second each: one layer of a kind
     // will do, and of the kinds those of stride 1 in float.

@@ -19,7 +19,8 @@
 namespace kfer::cudnn {
 
 /// Thread-safe. Knows nothing of cuDNN: a plan is any movable type, and comes from candidates that have
-///   size(), name(i) (no white space), make(i) -> std::optional<Plan>, empty if that candidate does not work.
+///   size(), name(i) (no white space), make(i) -> std::optional<Plan>, empty if that candidate does not work,
+///   and last_resort(i): whether it is to be made only if none before it works.
 template <class Plan>
 class PlanCache {
  public:
@@ -128,6 +129,7 @@ class PlanCache {
     Entry first, best;
     double least = 0;
     for (std::size_t i = 0, tried = 0; i < candidates.size() && tried < timed_; ++i) {
+      if (best.plan && candidates.last_resort(i)) continue;
       auto plan = candidates.make(i);
       if (!plan) continue;
       Entry made = entry(std::move(*plan), candidates.name(i));
