@@ -73,7 +73,7 @@ class Context {
   std::optional<double> median_seconds(const Plan& plan, std::span<const Operand> operands) {
     try {
       execute(plan, operands);
-      std::array<double, 5> seconds{};
+      std::array<double, 3> seconds{};
       for (double& s : seconds) s = cuda::seconds_on(Cuda::stream(), [&] { execute(plan, operands); });
       std::ranges::nth_element(seconds, seconds.begin() + seconds.size() / 2);
       return seconds[seconds.size() / 2];
