@@ -118,6 +118,7 @@ void bench(const std::string& model_name, std::int64_t side, std::int64_t batch,
         [&] {
           eager();
           first = static_cast<double>(last.item());
+          Cuda::reset_peak();  // not what choosing algorithms took
           return eager;
         },
         [&] { falls(static_cast<double>(last.item())); });
@@ -140,7 +141,12 @@ void bench(const std::string& model_name, std::int64_t side, std::int64_t batch,
     std::vector<T> result;
     const auto infer = [&] { y = model(Variable<T, Cuda>(x)).value(); };
     measure(
-        name("infer"), "eager", [&] { return infer; },
+        name("infer"), "eager",
+        [&] {
+          infer();
+          Cuda::reset_peak();
+          return infer;
+        },
         [&] {
           require<NumericError>(all_finite(y), name("infer"), ": the result is not finite");
           result = y.to_vector();

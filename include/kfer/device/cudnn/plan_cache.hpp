@@ -29,7 +29,7 @@ class PlanCache {
 
   /// `environment` is what choices are good for: the library's version and the model of the device, in one
   /// line. At most `timed` candidates are timed for a graph.
-  explicit PlanCache(std::string environment, std::size_t timed = 8)
+  explicit PlanCache(std::string environment, std::size_t timed = 12)
       : environment_(std::move(environment)), timed_(timed) {}
 
   /// The plan of the graph `key`, the same for the life of this cache; null if no candidate works, which is
