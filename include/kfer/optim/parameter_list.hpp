@@ -27,7 +27,7 @@ template <FloatingElement T>
 struct ParameterPiece {
   T* weight;
   const T* grad;
-  std::array<T*, 3> moments;
+  std::array<T*, 3> moments;  ///< null: the optimiser has no such moment
   std::int64_t count;
 };
 
@@ -79,10 +79,10 @@ class ParameterList {
     return out;
   }
 
-  /// Moments that no other tensor shares.
-  void own_storage() {
+  /// Makes moments that no other tensor shares; appends their addresses.
+  void own_storage(std::vector<const void*>& places) {
     for (Entry& entry : entries_)
-      for (auto& moment : entry.moments) moment.mutable_data();
+      for (auto& moment : entry.moments) places.push_back(moment.mutable_data());
   }
 
   /// "<moment>.<parameter>" -> moment, for every parameter that was ever stepped; row-major.
