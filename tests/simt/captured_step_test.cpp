@@ -268,13 +268,17 @@ TEST_CASE("bad batches at random steps are skipped as in eager training, clipped
   }
 }
 
+TEST_CASE("bad batches at the very beginning are skipped before anything is captured") {
+  const Outcome outcome = train_both({.skip = true, .data = {.bad = {{0, Bad::gradient}, {1, Bad::loss}}}});
+  CHECK(outcome.steps == 3 * batches - 2);
+}
+
 TEST_CASE("too many bad batches in a row stop a run that skips, by the same words") {
   Settings settings{.skip = true};
   for (std::int64_t step = 5; step < 3 * batches; ++step) settings.data.bad[step] = Bad::loss;
   CHECK(train_both(settings).error ==
         "training, epoch 3, batch 4, step 6: the loss is nan; the first value that is not finite: the result "
-        "of "
-        "layer 'conv'; the 10 batches before were skipped already");
+        "of layer 'conv'; the 10 batches before were skipped already");
 }
 
 TEST_CASE("a bad batch stops a run before it has changed anything, and is named") {
@@ -282,27 +286,27 @@ TEST_CASE("a bad batch stops a run before it has changed anything, and is named"
     std::int64_t step;
     Bad bad;
     const char* where;
+    double clip_norm;
   };
-  for (const auto& [step, bad, where] :
-       {Case{4, Bad::loss, "epoch 1, batch 5, step 5"}, Case{9, Bad::gradient, "epoch 2, batch 4, step 10"},
-        Case{16, Bad::loss, "epoch 3, batch 5, step 17"},
-        Case{17, Bad::gradient, "epoch 3, batch 6, step 18"}}) {
-    CAPTURE(where);
-    const double clip_norm = step % 2 ? 0.1 : 0;
-    Settings settings{.clip_norm = clip_norm, .save_every = 4};
-    settings.data.bad = {{step, bad}};
+  for (const Case& c : {Case{4, Bad::loss, "epoch 1, batch 5, step 5", 0.1},
+                        Case{9, Bad::gradient, "epoch 2, batch 4, step 10", 0},
+                        Case{16, Bad::loss, "epoch 3, batch 5, step 17", 0},
+                        Case{17, Bad::gradient, "epoch 3, batch 6, step 18", 0.1}}) {
+    CAPTURE(c.where);
+    Settings settings{.clip_norm = c.clip_norm, .save_every = 4};
+    settings.data.bad = {{c.step, c.bad}};
     const Outcome stopped = train_both(settings);
     CHECK(stopped.error ==
-          text("training, ", where,
-               bad == Bad::loss
+          text("training, ", c.where,
+               c.bad == Bad::loss
                    ? ": the loss is nan; the first value that is not finite: the result of layer 'conv'"
                    : ": the gradient of 'conv.weight' is not finite"));
-    CHECK(stopped.steps == step);
+    CHECK(stopped.steps == c.step);
     // What there was before the bad batch: what a run ends with that a signal stops there.
-    Settings good{.clip_norm = clip_norm};
-    good.data.signal_at = step - 1;
+    Settings good{.clip_norm = c.clip_norm};
+    good.data.signal_at = c.step - 1;
     const Outcome before = train(good);
-    CHECK(before.steps == step);
+    CHECK(before.steps == c.step);
     CHECK(stopped.values == before.values);
   }
 }

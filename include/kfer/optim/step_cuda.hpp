@@ -23,7 +23,7 @@ struct step_impl<C, T, D> {
     entries.reserve(pieces.size());
     for (const ParameterPiece<T>& p : pieces) {
       auto& entry = entries.emplace_back();
-      entry = {p.weight, p.grad, {}, nullptr, p.count};
+      entry = {p.weight, p.grad, {}, detail::raw(p.rounded), p.count};
       std::copy_n(p.moments.begin(), Rule::Entry::moments, entry.moment);
     }
     kernels::optimizer_step<Rule>(entries.data(), static_cast<long long>(entries.size()), coefficients, live,

@@ -77,6 +77,8 @@ class CapturedStep {
         optimizer_.apply(guard_.scale());
         guard_.end();
       }));
+      require<DeviceError>(in_place(),
+                           "a captured step must write its parameters, buffers and moments where they are");
     } catch (...) {
       forget();
       throw;
@@ -117,8 +119,11 @@ class CapturedStep {
   }
   /// Steps since the last read().
   std::int64_t under_way() const { return under_way_; }
-  /// Waits for them. If one was refused, optimiser and streams stand before it again.
+  /// Waits for them, at most `most_under_way`. If one was refused, optimiser and streams stand before it
+  /// again.
   StepsTaken read() {
+    require(under_way_ <= most_under_way, "a captured step: ", under_way_, " are under way, at most ",
+            most_under_way, " may be");
     StepsTaken taken = guard_.read();
     if (taken.refused) {
       const auto lost = static_cast<std::uint64_t>(under_way_) - taken.losses.size();
@@ -141,8 +146,11 @@ class CapturedStep {
   /// would go to a copy. Returns them.
   std::vector<const void*> own_storage() {
     std::vector<const void*> places;
-    for_each_parameter(
-        model_, [&](const std::string&, auto& p) { places.push_back(p.mutable_value().mutable_data()); });
+    for_each_parameter(model_, [&](const std::string&, auto& p) {
+      auto [value, rounded] = p.mutable_both();
+      places.push_back(value.mutable_data());
+      if (rounded) places.push_back(rounded->mutable_data());
+    });
     for_each_buffer(model_, [&](const std::string&, auto& b) { places.push_back(b.mutable_data()); });
     optimizer_.own_storage(places);
     return places;
@@ -175,8 +183,8 @@ class CapturedStep {
   template <std::size_t... I>
   void copy_in(const Inputs& inputs, std::index_sequence<I...>) {
     const auto copy = [](const auto& from, auto& to) {
-      using T = typename std::remove_cvref_t<decltype(to)>::value_type;
-      D::copy(to.mutable_data(), from.data(), static_cast<std::size_t>(to.storage_size()) * sizeof(T));
+      D::copy(to.mutable_data(), from.data(),
+              static_cast<std::size_t>(to.storage_size()) * sizeof(*to.data()));
     };
     (copy(std::get<I>(inputs), std::get<I>(inputs_)), ...);
   }

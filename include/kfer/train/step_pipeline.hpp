@@ -37,10 +37,11 @@ class StepPipeline<M, O, StagedLoss<Stage, Compute>, Batch> {
   StepPipeline(M& model, O& optimizer, std::vector<RandomStream*> streams, const PipelineOptions& options)
       : model_(model), optimizer_(optimizer), streams_(std::move(streams)), options_(options) {}
 
-  /// Whether the step is on its way, with the optimiser's rate. The first two are not: libraries then choose
-  /// their algorithms. A step that cannot be captured is not tried again; why_not() tells.
+  /// Whether the step is on its way, with the optimiser's rate. The first two are not, nor the optimiser's
+  /// first: libraries then choose their algorithms, and moments are made. A step that cannot be captured is
+  /// not tried again; why_not() tells.
   bool try_step(const StagedLoss<Stage, Compute>& loss, const Batch& batch) {
-    if (!options_.on || (!step_ && eager_steps_++ < 2)) return false;
+    if (!options_.on || (!step_ && (eager_steps_++ < 2 || optimizer_.steps() == 0))) return false;
     Inputs inputs = loss.stage(batch);
     if (step_ && under_way() == 0 && !step_->in_place()) step_.reset();
     if (!step_) {
