@@ -1,6 +1,8 @@
 // Steps of optimisers on a GPU: one launch over all parameters.
 #pragma once
 
+#include <algorithm>
+
 #include "kfer/device/gpu.hpp"
 #include "kfer/kernels/optim/shipped.cuh"
 #include "kfer/optim/fused_optimizer.hpp"
