@@ -42,15 +42,21 @@ struct Tensors {
   std::vector<typename k::AdamRule<T, G>::Entry> adam(bool amsgrad, bool copy) {
     std::vector<typename k::AdamRule<T, G>::Entry> out;
     for (One& t : all)
-      out.push_back({t.weight.data(), t.grad.data(), t.m.data(), t.v.data(),
-                     amsgrad ? t.v_max.data() : nullptr, copy ? t.copy.data() : nullptr, t.n});
+      out.push_back({t.weight.data(),
+                     t.grad.data(),
+                     {t.m.data(), t.v.data(), amsgrad ? t.v_max.data() : nullptr},
+                     copy ? t.copy.data() : nullptr,
+                     t.n});
     return out;
   }
   std::vector<typename k::SgdRule<T, G>::Entry> sgd(bool momentum, bool copy) {
     std::vector<typename k::SgdRule<T, G>::Entry> out;
     for (One& t : all)
-      out.push_back({t.weight.data(), t.grad.data(), momentum ? t.m.data() : nullptr,
-                     copy ? t.copy.data() : nullptr, t.n});
+      out.push_back({t.weight.data(),
+                     t.grad.data(),
+                     {momentum ? t.m.data() : nullptr},
+                     copy ? t.copy.data() : nullptr,
+                     t.n});
     return out;
   }
 };
@@ -102,16 +108,15 @@ void check_step(const std::vector<long long>& sizes, int skew, bool copy, const 
                 const Expect& expect, const double* scale = nullptr) {
   using Step = void (*)(const typename Rule::Entry*, long long, const typename Rule::Coefficients&,
                         const typename Rule::Coefficients*, k::Stream, const double*);
-  for (const auto& [name, step] :
-       {std::pair<const char*, Step>("launch a tensor", k::step_launch_a_tensor<Rule>),
-        {"multi-tensor", k::step_multi_tensor<Rule>},
-        {"vectorised", k::step_vectorised<Rule>}}) {
-    INFO(name, ", skew ", skew, ", copy ", copy);
+  for (const auto& variant : {std::pair<const char*, Step>("launch a tensor", k::step_launch_a_tensor<Rule>),
+                              {"multi-tensor", k::step_multi_tensor<Rule>},
+                              {"vectorised", k::step_vectorised<Rule>}}) {
+    INFO(variant.first, ", skew ", skew, ", copy ", copy);
     Tensors<T, G> tensors(sizes, skew);
     std::vector<Numbers> expected;
     for (const auto& t : tensors.all) expected.push_back(expect(numbers_of(t), t.grad.values()));
     const auto table = entries(tensors);
-    step(table.data(), static_cast<long long>(table.size()), own, live, {}, scale);
+    variant.second(table.data(), static_cast<long long>(table.size()), own, live, {}, scale);
     double worst = 0;
     bool copies = true;
     auto want = expected.begin();

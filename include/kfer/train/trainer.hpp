@@ -336,7 +336,8 @@ class Trainer {
     state_.history.append(row);
     if (best) {
       state_.best = state_dict(model_);
-      for (auto& [name, value] : state_.best) value.mutable_data();  // the model's own stay where they are
+      // Copies: the model's own stay where they are, and the step need not be captured anew.
+      for (auto& [name, value] : state_.best) value.mutable_data();
     }
     ++state_.epoch;
     state_.batch = 0;
