@@ -50,7 +50,7 @@ struct ConvNarrow {
 
   static Tn backward_data(const Conv2dShape& s, const Tn& w, const Tn& dy) {
     const Conv2dShape back = reverse(s);
-    return ConvDnnl::forward(back, dy, flip(w), nullptr, false);
+    return ConvDnnl::forward(back, dy, flip(w), nullptr, nullptr, false);
   }
 
   static std::pair<Tn, Tn> backward_weights(const Conv2dShape& s, const Tn& x, const Tn& dy, bool bias) {

@@ -24,7 +24,9 @@ struct ConvWinograd {
   /// Blocks of B inputs by B outputs, the order that the direct convolution keeps its weights in too.
   static Layout weight_layout() { return Layout({0, 1, 2, 3}, {{1, B}, {0, B}}); }
 
-  static Tn forward(int tile, const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
+  static Tn forward(int tile, const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias,
+                    const Tn* residual, bool relu) {
+    const Tn rest = residual ? residual->to(Layout::channel_blocked(B)) : Tn();
     const Tn source = x.to(Layout::channel_blocked(B)), weight = w.to(weight_layout());
     Tn y(s.output(), Layout::channel_blocked(B));
     winograd::with_tile(tile, s.kernel_height, [&]<int M, int R>() {
@@ -34,7 +36,10 @@ struct ConvWinograd {
       const winograd::BlockedWeights<B> weights{weight.data()};
       float* out = y.mutable_data();
       const float* b = bias ? bias->data() : nullptr;
-      if (relu)
+      if (residual)
+        winograd::forward<M, R>(shape, load, weights, b, out, workspace.span(),
+                                winograd::AddTo<B>{rest.data(), relu ? 0 : -winograd::infinity});
+      else if (relu)
         winograd::forward<M, R>(shape, load, weights, b, out, workspace.span(), winograd::Relu{});
       else
         winograd::forward<M, R>(shape, load, weights, b, out, workspace.span());
