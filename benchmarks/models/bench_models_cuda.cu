@@ -94,9 +94,10 @@ void bench(const Settings& settings, const std::string& model_name, std::int64_t
   }
   if (wanted("infer")) {
     set_training(model, false);
+    Model folded = fold_batch_norm(model);
     NoGrad no_grad;
     Tensor<T, Cuda> y;
-    const auto infer = [&] { y = model(Variable<T, Cuda>(x)).value(); };
+    const auto infer = [&] { y = folded(Variable<T, Cuda>(x)).value(); };
     measure(settings, name("infer"), "eager", infer);
     auto graph = CudaGraph::capture(infer);
     measure(settings, name("infer"), "captured", [&] { graph.replay(); });

@@ -72,7 +72,7 @@ class Variable {
   /// Brings a leaf's value into another memory order, once, so that later uses need no copy. What the
   /// elements are does not change. Not while another thread reads the same leaf.
   void settle(const Layout& layout) const {
-    if (is_leaf()) state_->value = state_->value.to(layout);
+    if (is_leaf() && state_->value.layout() != layout) state_->value = state_->value.to(layout);
   }
 
   // Machinery, used by `record` and `backward`.

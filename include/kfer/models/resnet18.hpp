@@ -18,7 +18,8 @@ struct BasicBlock {
 
   BasicBlock(std::int64_t in, std::int64_t width, std::int64_t stride, RandomStream& random,
              const ResNetConfig& config)
-      : first(in, width, 3, random, {.stride = stride, .padding = 1, .bias = config.conv_bias}, config.norm(true)),
+      : first(in, width, 3, random, {.stride = stride, .padding = 1, .bias = config.conv_bias},
+              config.norm(true)),
         second(width, width, 3, random, {.padding = 1, .bias = config.conv_bias}, config.norm(true)),
         downsample(resnet_shortcut<T, D>(in, width, stride, random, config)) {}
 

@@ -28,9 +28,9 @@ struct ConvBatchNorm2d {
   }
 
   /// Makes the batch norm of inference part of the convolution: with s = gamma / sqrt(running_var + eps), the
-  /// weights become w s, the bias (bias - running_mean) s + beta, computed in double and rounded once. They are new
-  /// parameters that ask for no gradient. Throws ValueError for a batch norm in training mode, and for a convolution
-  /// that has a ReLU of its own.
+  /// weights become w s, the bias (bias - running_mean) s + beta, computed in double and rounded once. They
+  /// are new parameters that ask for no gradient. Throws ValueError for a batch norm in training mode, and
+  /// for a convolution that has a ReLU of its own.
   void fold() {
     if (!norm) return;
     require(!norm->training || norm->frozen,
@@ -60,9 +60,9 @@ struct ConvBatchNorm2d {
   }
 };
 
-/// `model` for inference alone: the same function, with every ConvBatchNorm2d folded into one convolution. Its
-/// parameters are its own; those that folding does not change share memory with the original's until either side is
-/// written. Throws ValueError unless the batch norms are in inference mode.
+/// `model` for inference alone: the same function, with every ConvBatchNorm2d folded into one convolution.
+/// Its parameters are its own; those that folding does not change share memory with the original's until
+/// either side is written. Throws ValueError unless the batch norms are in inference mode.
 template <Module M>
 M fold_batch_norm(M model) {
   for_each_parameter(model, [](const std::string&, auto& p) { p = p.detach(); });

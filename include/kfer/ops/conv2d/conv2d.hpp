@@ -74,10 +74,12 @@ struct Conv2dShape {
   }
 };
 
-/// What follows the sum in the same pass over memory.
+/// What follows the sum in the same pass over memory. `at_rest`: the call is not recorded, so its weights
+/// stay as they are, and a backend may keep forms of its own of them (Tensor::derived).
 struct Conv2dEpilogue {
   bool relu = false;
   std::optional<DropoutMask> dropout = {};
+  bool at_rest = false;
 };
 
 /// The three passes of a device and type:
@@ -98,6 +100,12 @@ struct Conv2dGrads {
 };
 
 namespace detail {
+/// Whether an operation on these inputs, some of which may be null, is recorded.
+template <class... Inputs>
+bool any_recorded(const Inputs*... inputs) {
+  return ((inputs && will_record(*inputs)) || ...);
+}
+
 /// y + residual, then ReLU if asked for: for code that does not fuse them.
 template <FloatingElement T, class D>
 Tensor<T, D> add_residual(const Tensor<T, D>& y, const Tensor<T, D>& residual, bool relu) {
@@ -126,10 +134,10 @@ struct Conv2dBackward {
 }  // namespace detail
 
 /// y[n, o, i, j] = bias[o] + sum over c, u, v of x[n, c, i*s + u*d - p, j*s + v*d - p] * w[o, c, u, v], plus
-/// the residual, then ReLU, then dropout, as the options say. x: [N, C, H, W]; weight: [O, C / groups, KH, KW];
-/// bias: [O] or none; residual: of the result's shape, or none. The result is [N, O, (H + 2p - d(KH - 1) - 1) /
-/// s + 1, ...]. Differentiable in x, weight, bias and residual. Throws ShapeError or ValueError naming the shapes
-/// that do not fit.
+/// the residual, then ReLU, then dropout, as the options say. x: [N, C, H, W]; weight: [O, C / groups, KH,
+/// KW]; bias: [O] or none; residual: of the result's shape, or none. The result is [N, O, (H + 2p - d(KH - 1)
+/// - 1) / s + 1, ...]. Differentiable in x, weight, bias and residual. Throws ShapeError or ValueError naming
+/// the shapes that do not fit.
 template <FloatingElement T, class D>
 Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, const Variable<T, D>* bias,
                       const Conv2dOptions& options = {}, const Variable<T, D>* residual = nullptr) {
@@ -138,15 +146,16 @@ Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, con
     require<ShapeError>(bias->shape() == Shape{shape.out_channels}, "conv2d: expected bias of shape ",
                         Shape{shape.out_channels}, ", got ", bias->shape());
   if (residual)
-    require<ShapeError>(residual->shape() == shape.output(), "conv2d: the residual's shape ", residual->shape(),
-                        " is not the result's, ", shape.output());
+    require<ShapeError>(residual->shape() == shape.output(), "conv2d: the residual's shape ",
+                        residual->shape(), " is not the result's, ", shape.output());
   if (options.dropout) {
     require(options.relu, "conv2d: dropout is fused only behind a ReLU; use dropout() for anything else");
     require(options.dropout->p >= 0 && options.dropout->p < 1, "conv2d: dropout must be in [0, 1), got ",
             options.dropout->p);
   }
   weight.settle(conv2d_impl<T, D>::weight_layout(shape));
-  const Conv2dEpilogue epilogue{options.relu, options.dropout};
+  const Conv2dEpilogue epilogue{options.relu, options.dropout,
+                                !detail::any_recorded(&x, &weight, bias, residual)};
   Tensor<T, D> y =
       conv2d_impl<T, D>::forward(shape, x.value(), weight.value(), bias ? &bias->value() : nullptr,
                                  residual ? &residual->value() : nullptr, epilogue);

@@ -39,7 +39,7 @@ struct conv2d_impl<float, Cpu> {
   static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, const Tn* residual,
                     const Conv2dEpilogue& epilogue) {
     if (empty(s)) return reference::conv2d_forward(s, x, w, bias, residual, epilogue);
-    Tn y = sums(s, x, w, bias, residual, epilogue.relu);
+    Tn y = sums(s, x, w, bias, residual, epilogue);
     if (epilogue.dropout)
       dropout_apply(y.mutable_data(), detail::Planes::of(y.shape(), y.layout()), *epilogue.dropout);
     return y;
@@ -64,13 +64,14 @@ struct conv2d_impl<float, Cpu> {
   // Which code does a pass of a shape is a rule, not a timing, so that a run repeats itself.
 
   static Tn sums(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, const Tn* residual,
-                 bool relu) {
+                 const Conv2dEpilogue& epilogue) {
+    const bool relu = epilogue.relu;
     if (ConvNarrow::applies(s)) {
-      Tn y = ConvNarrow::forward(s, x, w, bias, relu && !residual);
+      Tn y = ConvNarrow::forward(s, x, w, bias, relu && !residual, epilogue.at_rest);
       return residual ? detail::add_residual(y, *residual, relu) : y;
     }
     if (const auto tile = ConvWinograd::tile(s, winograd::Pass::forward))
-      return ConvWinograd::forward(*tile, s, x, w, bias, residual, relu);
+      return ConvWinograd::forward(*tile, s, x, w, bias, residual, relu, epilogue.at_rest);
     return ConvDnnl::forward(s, x, w, bias, residual, relu);
   }
   static Tn input_gradient(const Conv2dShape& s, const Tn& w, const Tn& dy) {

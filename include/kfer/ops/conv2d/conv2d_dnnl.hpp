@@ -45,7 +45,8 @@ class ConvPlan {
   ConvPlan(const Conv2dShape& shape, const ConvEpilogue& epilogue)
       : shape_(shape), bias_(epilogue.bias), forward_(best<Forward>([&](const Layout& x, const Layout& y) {
           const onednn::ConvDescs d = descs(x, y);
-          return onednn::conv_forward(d, onednn::attributes(epilogue.relu, epilogue.residual ? &d.y : nullptr));
+          return onednn::conv_forward(d,
+                                      onednn::attributes(epilogue.relu, epilogue.residual ? &d.y : nullptr));
         })) {
     if (shape.groups == 1)
       weight_layout_ =
@@ -136,24 +137,10 @@ inline std::shared_ptr<ConvPlan> conv_plan(const Conv2dShape& s, const ConvEpilo
   static std::unordered_map<Key, std::shared_ptr<ConvPlan>, Hash> plans;
   constexpr std::size_t most =
       4096;  // a plan holds generated code: a program that sees ever new shapes must not grow
-  const Key key{s.batch,
-                s.in_channels,
-                s.height,
-                s.width,
-                s.out_channels,
-                s.kernel_height,
-                s.kernel_width,
-                s.stride.height,
-                s.stride.width,
-                s.padding.height,
-                s.padding.width,
-                s.dilation.height,
-                s.dilation.width,
-                s.groups,
-                epilogue.bias,
-                epilogue.residual,
-                epilogue.relu,
-                num_threads()};
+  const Key key{s.batch,           s.in_channels,     s.height,         s.width,        s.out_channels,
+                s.kernel_height,   s.kernel_width,    s.stride.height,  s.stride.width, s.padding.height,
+                s.padding.width,   s.dilation.height, s.dilation.width, s.groups,       epilogue.bias,
+                epilogue.residual, epilogue.relu,     num_threads()};
   std::lock_guard lock(mutex);
   if (plans.size() >= most) plans.clear();
   auto& plan = plans[key];
@@ -171,7 +158,8 @@ struct ConvDnnl {
                     bool relu) {
     const auto plan = conv_plan(s, {.bias = bias != nullptr, .residual = residual != nullptr, .relu = relu});
     const auto& pass = plan->forward();
-    if (residual && pass.y.block_count() == 0)  // oneDNN adds a tensor slowly behind all but its blocked convolutions
+    if (residual &&
+        pass.y.block_count() == 0)  // oneDNN adds a tensor slowly behind all but its blocked convolutions
       return add_residual(forward(s, x, w, bias, nullptr, false), *residual, relu);
     const Tn source = x.to(pass.x), rest = residual ? residual->to(pass.y) : Tn();
     const Weights weights(*plan, w, pass.pd.weights_desc());

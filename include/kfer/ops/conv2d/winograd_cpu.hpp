@@ -74,8 +74,8 @@ struct Relu {
     return V{} > value ? V{} : value;
   }
 };
-/// Adds to what `data` (which may be the output itself) holds; the sum becomes `least` where it is less: 0 makes
-/// this a ReLU.
+/// Adds to what `data` (which may be the output itself) holds; the sum becomes `least` where it is less: 0
+/// makes this a ReLU.
 template <int B>
 struct AddTo {
   const float* data;
