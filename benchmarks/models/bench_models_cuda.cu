@@ -136,10 +136,11 @@ void bench(const std::string& model_name, std::int64_t side, std::int64_t batch,
   }
   if (wanted("infer")) {
     set_training(model, false);
+    Model folded = fold_batch_norm(model);
     NoGrad no_grad;
     Tensor<T, Cuda> y;
     std::vector<T> result;
-    const auto infer = [&] { y = model(Variable<T, Cuda>(x)).value(); };
+    const auto infer = [&] { y = folded(Variable<T, Cuda>(x)).value(); };
     measure(
         name("infer"), "eager",
         [&] {

@@ -118,6 +118,12 @@ TEST_CASE("resnet18 and resnet50 in torchvision's form compute torchvision's fea
       set_training(model, false);
       const auto y = model(Variable<float>(images));
       CHECK(largest_difference(y.value(), stored(file, name)) < 1e-4);
+      auto folded = fold_batch_norm(model);
+      const auto z = folded(Variable<float>(images));
+      CHECK(largest_difference(z.value(), stored(file, name)) < 1e-4);
+      CHECK(relative_rms(cast<double>(z.value()), cast<double>(y.value())) < 1e-5);
+      NoGrad no_grad;
+      CHECK(largest_difference(folded(Variable<float>(images)).value(), stored(file, name)) < 1e-4);
     });
   }
   models::with_model({.name = "resnet18", .form = "torchvision"},

@@ -174,6 +174,8 @@ TEST_CASE("keras: the ResNet50 classifier, and the comparison sees one kernel th
   auto tensors = models::import_keras_layers(keras.layers);
   load(model, tensors);
   CHECK(difference("resnet50_classifier", model(images()).value().to_vector()) < 1e-4);
+  set_training(model, false);
+  CHECK(difference("resnet50_classifier", fold_batch_norm(model)(images()).value().to_vector()) < 1e-4);
 
   for (auto& t : tensors)
     if (t.name == "backbone.layer2.1.conv2.weight")

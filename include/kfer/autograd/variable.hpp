@@ -76,10 +76,9 @@ class Variable {
   /// Brings a leaf's value into another memory order, once, so that later uses need no copy. What the
   /// elements are does not change. Not while another thread reads the same leaf.
   void settle(const Layout& layout) const {
-    if (!is_leaf()) return;
-    tensor_type settled = state_->value.to(layout);
-    if (settled.data() != state_->value.data()) state_->rounded.reset();
-    state_->value = std::move(settled);
+    if (!is_leaf() || state_->value.layout() == layout) return;
+    state_->value = state_->value.to(layout);
+    state_->rounded.reset();
   }
 
   /// A leaf's value rounded to bfloat16, in the same memory order, where it is kept from step to step; else
