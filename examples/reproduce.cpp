@@ -166,11 +166,12 @@ kfer::ReportComparison table1(const Outcomes& outcomes, const std::string& split
   kfer::ReportComparison table{.title = text("Table 1. Images, ", split, " split"),
                                .columns = {{"published", 0}, {"here", 0}, {"difference", 0, true}},
                                .rows = {}};
-  std::string before;
-  for (const auto& [key, runs] : outcomes) {
-    const auto& task = std::get<1>(key);
-    if (std::get<0>(key) != split || task == before) continue;
-    before = task;
+  for (const std::string task : {"6", "22", "multi-label"}) {
+    const auto run = std::ranges::find_if(outcomes, [&](const auto& one) {
+      return std::get<0>(one.first) == split && std::get<1>(one.first) == task;
+    });
+    if (run == outcomes.end()) continue;
+    const Outcome& first = run->second.front();
     Options o;
     o.task = task;
     const auto line = [&](const char* name, std::int64_t published, std::int64_t here) {
@@ -179,11 +180,10 @@ kfer::ReportComparison table1(const Outcomes& outcomes, const std::string& split
                              static_cast<double>(here - published)}});
     };
     using kfer::data::Split;
-    const auto& run = runs.front();
-    line("train", o.set().images(Split::train), run.train_images);
-    line("validation", o.set().images(Split::valid), run.valid_images);
-    line("test", o.set().images(Split::test), run.test_images);
-    line("total", o.set().images(), run.train_images + run.valid_images + run.test_images);
+    line("train", o.set().images(Split::train), first.train_images);
+    line("validation", o.set().images(Split::valid), first.valid_images);
+    line("test", o.set().images(Split::test), first.test_images);
+    line("total", o.set().images(), first.train_images + first.valid_images + first.test_images);
   }
   return table;
 }
@@ -395,7 +395,9 @@ int run(int argc, char** argv) {
     report.notes.push_back(
         "The faces are drawn from label statistics of the published data. They are an easier problem "
         "than photographs: read these figures as a proof that the experiments run, not as a result.");
-  if (request.weights.empty())
+  const bool resnet =
+      std::ranges::any_of(all, [](const Job& job) { return job.options.model == "resnet50"; });
+  if (resnet && request.weights.empty())
     report.notes.push_back("ResNet50 started from random numbers: no ImageNet weights were given.");
   kfer::write_report(request.output_dir + "/report.html", report);
   kfer::io::atomic_write(request.output_dir + "/figures.csv", csv(all, outcomes));

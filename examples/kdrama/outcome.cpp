@@ -189,12 +189,8 @@ void save_outcome(const PretrainOptions& options, const PretrainResult& result) 
   const auto pairs = [&](const char* title, const char* from, const char* to, auto first, auto second) {
     ReportFigures figures{.title = title, .rows = {}};
     constexpr int size = data::kdrama_image_size;
-    for (std::size_t i = 0; i < result.examples.size(); ++i) {
-      if (i % 4 == 0) figures.rows.emplace_back();
-      const auto& e = result.examples[i];
-      figures.rows.back().push_back({first(e), size, size, from});
-      figures.rows.back().push_back({second(e), size, size, to});
-    }
+    for (const auto& e : result.examples)
+      figures.rows.push_back({{first(e), size, size, from}, {second(e), size, size, to}});
     if (!figures.rows.empty()) report.figures.push_back(std::move(figures));
   };
   pairs(

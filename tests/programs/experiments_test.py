@@ -137,6 +137,8 @@ class Experiments(unittest.TestCase):
         report = self.read("runs/pretrain/autoencoder/report.html").decode()
         for words in ("Reconstruction", "Denoising", "PSNR"):
             self.assertIn(words, report)
+        strips = re.findall(r'<div class="strip">(.*?)</div>', report, re.DOTALL)
+        self.assertEqual([strip.count("<figure>") for strip in strips], [2] * 32)  # pairs, that do not wrap
         shown = self.program("pretrain_autoencoder", *flags, "--test-only", "--test-weights", weights)
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertEqual(shown.stdout.splitlines()[0], trained.stdout.splitlines()[0])
@@ -193,6 +195,7 @@ class Experiments(unittest.TestCase):
         for title in ("Table 1. Images, published split", "Table 2.", "Table 3.", "by-clip split"):
             self.assertIn(title, finished.stdout)
         report = self.read("all/report.html").decode()
+        self.assertNotIn("ResNet50", report)
         links = re.findall(r'href="([^"#]+)"', report)
         self.assertEqual(len(links), 4)
         for link in links:
