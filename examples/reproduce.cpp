@@ -91,7 +91,8 @@ std::string suffix(const std::string& split, std::uint64_t seed, const Request& 
 }
 
 bool quick(const Request& request) {
-  return request.schedule == "quick" || (request.schedule == "auto" && is_synthetic(request.data.data_path));
+  return request.schedule == "quick" ||
+         (request.schedule == "auto" && kfer::data::is_synthetic_kdrama(request.data.data_path));
 }
 
 /// The pre-training of a split and seed: of the multi-label images, as published; on the honest split of each
@@ -284,8 +285,7 @@ int run(int argc, char** argv) {
       .add("splits", request.splits, "of published (by image) and by-clip (no clip on two sides)")
       .add("tasks", request.tasks, "of 6, 22 and multi-label")
       .add("models", request.models, "of autoencoder, conv_net and resnet50")
-      .add("weights", request.weights,
-           "resnet50: backbone to start from (safetensors with torchvision's names)")
+      .add("weights", request.weights, "resnet50: backbone to start from, as import_weights writes it")
       .add("augment", request.data.augment, "of training images; published: none")
       .add("seeds", request.seeds, "runs of each training, with seeds from --seed on",
            {.min = 1, .max = 1000})
@@ -348,7 +348,7 @@ int run(int argc, char** argv) {
     by_key[{job.split, o.task, o.model}].push_back(*outcome);
   }
 
-  const bool synthetic = is_synthetic(request.data.data_path);
+  const bool synthetic = kfer::data::is_synthetic_kdrama(request.data.data_path);
   kfer::SummaryReport report;
   report.title = "K-drama facial emotion recognition: every experiment";
   report.summary =

@@ -79,7 +79,7 @@ void Options::add_to(Flags& flags) {
     flags.add("class-weights", class_weights, "of the loss; auto: published for 6 classes, none for 22",
               {.choices = {"auto", "published", "none"}});
   flags.add("freeze", freeze, "resnet50: layers that are not trained", {.choices = {"published", "none"}})
-      .add("weights", weights, "resnet50: backbone to start from (safetensors with torchvision's names)")
+      .add("weights", weights, "resnet50: backbone to start from, as import_weights writes it")
       .add("autoencoder", autoencoder,
            "autoencoder: pre-trained weights (safetensors), instead of pre-training")
       .add("pretrain-epochs", pretrain_epochs,

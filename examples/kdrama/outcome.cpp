@@ -83,7 +83,7 @@ std::string task_title(const Options& o) {
 }
 
 std::string origin(const std::string& data_path) {
-  return is_synthetic(data_path)
+  return data::is_synthetic_kdrama(data_path)
              ? "Synthetic faces: drawn, not photographed. Not comparable with published figures."
              : "K-drama face images under '" + data_path + "'.";
 }
@@ -104,14 +104,6 @@ Outcome outcome_of(const Result& r) {
           .pretrained = r.pretrained,
           .resumed = r.resumed,
           .device = r.device};
-}
-
-bool is_synthetic(const std::string& data_path) {
-  const std::string path = data_path + "/README.txt";
-  if (!std::filesystem::exists(path)) return false;
-  std::string text = io::read_text(path);
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text.find("synthetic") != std::string::npos;
 }
 
 void save_outcome(const Options& options, const Result& result) {

@@ -30,9 +30,6 @@ std::optional<Outcome> load_outcome(const Options& options);
 /// Whether the pre-training with exactly these options has finished.
 bool has_outcome(const PretrainOptions& options);
 
-/// Whether the data say of themselves that they are synthetic.
-bool is_synthetic(const std::string& data_path);
-
 /// "published | obtained | difference | majority": percent.
 std::vector<kfer::ReportComparison> comparisons(const Options& options, const Outcome& outcome);
 

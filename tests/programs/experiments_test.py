@@ -171,6 +171,11 @@ class Experiments(unittest.TestCase):
         self.refused("make_synthetic_kdrama", "--data-path", "d", "--images", "many", says=["--images", "many"])
         self.refused("make_synthetic_kdrama", "--data-path", "d", "--sets", "7_emo", says=["7_emo", "multi-label"])
         self.assertFalse(os.path.exists(self.path("d")))
+        os.makedirs(self.path("photographs/label"))
+        with open(self.path("photographs/label/label_22_emo_test.csv"), "w") as file:
+            file.write("img_id,clip_id\n")
+        self.refused("make_synthetic_kdrama", "--data-path", "photographs", "--images", 500, says=["label_22_emo_test.csv", "overwritten"])
+        self.assertEqual(self.read("photographs/label/label_22_emo_test.csv"), b"img_id,clip_id\n")
         self.refused("pretrain_autoencoder", "--data-path", "/nonexistent", says=["/nonexistent"])
         self.refused("reproduce", "--splits", "by-clip,by-clip", says=["--splits", "by-clip", "twice"])
         self.refused("reproduce", "--tasks", "6,23", says=["--tasks", "23", "multi-label"])
