@@ -4,26 +4,32 @@
 usage: compare_gpu.py kfer.jsonl pytorch.jsonl
 
 Both files hold one JSON object a line with bench, variant and median_ms, as benchmarks/models/bench_models_cuda and
-benchmarks/peers/bench_models_cuda.py print them. The ratio is kfer's best variant to PyTorch's best: below 1, kfer is faster.
+benchmarks/peers/bench_models_cuda.py print them; one with `failed` in place of median_ms says why there is no figure. The
+ratio is kfer's best variant to PyTorch's best: below 1, kfer is faster.
 """
 
 import json
 import sys
 
+COLUMNS = [("kfer", "eager"), ("kfer", "captured"),
+           ("PyTorch", "eager"), ("PyTorch", "graph"), ("PyTorch", "compile"), ("PyTorch", "max-autotune")]
+
 
 def read(path):
-    """{bench: {variant: median_ms}}"""
-    out = {}
+    """{bench: {variant: median_ms, or None if there is none}}, what they name: frameworks and devices"""
+    out, names = {}, set()
     with open(path, encoding="utf-8") as file:
         for line, text in enumerate(file, 1):
             try:
                 row = json.loads(text)
-                out.setdefault(row["bench"], {})[row["variant"]] = float(row["median_ms"])
+                figure = None if "failed" in row else float(row["median_ms"])
+                out.setdefault(row["bench"], {})[row["variant"]] = figure
             except (ValueError, KeyError, TypeError):
                 fail(f"{path}:{line}: expected a measurement: an object with bench, variant and median_ms")
+            names |= {row[key] for key in ("framework", "device") if key in row}
     if not out:
         fail(f"{path}: there is no measurement in it")
-    return out
+    return out, sorted(names)
 
 
 def fail(message):
@@ -36,17 +42,21 @@ def main():
         print(__doc__, file=sys.stderr)
         sys.exit(2)
     try:
-        ours, theirs = read(sys.argv[1]), read(sys.argv[2])
+        (ours, our_names), (theirs, their_names) = read(sys.argv[1]), read(sys.argv[2])
     except OSError as error:
         fail(str(error))
-    number = lambda row, key: f"{row[key]:.3f}" if key in row else ""
-    print("| step, ms | kfer eager | kfer captured | PyTorch eager | PyTorch compiled | ratio of the best |")
-    print("|---|---|---|---|---|---|")
-    for bench, row in ours.items():
-        peer = theirs.get(bench, {})
-        ratio = f"{min(row.values()) / min(peer.values()):.2f}" if peer else ""
-        print(f"| {bench} | {number(row, 'eager')} | {number(row, 'captured')} | {number(peer, 'eager')} "
-              f"| {number(peer, 'compile')} | {ratio} |")
+    print(f"{', '.join(our_names)} and {', '.join(their_names)}. Milliseconds, the median of stretches of ten steps; a dash:")
+    print("there is no figure, because it failed or took too long to compile. The ratio is that of the best: below 1, kfer is faster.")
+    print()
+    print("| step | " + " | ".join(" ".join(column) for column in COLUMNS) + " | ratio |")
+    print("|---" * (len(COLUMNS) + 2) + "|")
+    for bench in ours | theirs:
+        rows = {"kfer": ours.get(bench, {}), "PyTorch": theirs.get(bench, {})}
+        best = {side: min((ms for ms in row.values() if ms is not None), default=None) for side, row in rows.items()}
+        cells = [f"{rows[side][variant]:.3f}" if rows[side].get(variant) is not None
+                 else "-" if variant in rows[side] else "" for side, variant in COLUMNS]
+        ratio = f"{best['kfer'] / best['PyTorch']:.2f}" if best["kfer"] and best["PyTorch"] else ""
+        print("| " + " | ".join([bench, *cells, ratio]) + " |")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ struct Options {
   std::optional<std::int64_t> classes, kernel, image_size;
   std::int64_t sample_batch = 4;
   std::uint64_t seed = 46;
-  bool list = false;
+  bool list = false, keep_batch_norm = false;
 
   void add_to(Flags& flags) {
     flags.operands(weights, "WEIGHTS.safetensors", "weights saved by kfer, or of the same names and shapes")
@@ -46,6 +46,8 @@ struct Options {
              {.choices = {"keras", "torchvision"}})
         .add("activation", activation, "after a classifier's logits; by default as metadata say, else none",
              {.choices = {"none", "softmax", "sigmoid"}})
+        .add("keep-batch-norm", keep_batch_norm,
+             "write batch norms as layers; by default they are part of the convolutions before them")
         .add("sample", sample, "an .npz file to write: random images and kfer's own answer to them")
         .add("sample-batch", sample_batch, "images in the sample", {.min = 1, .max = 4096})
         .add("seed", seed, "of the sample's images")
@@ -180,9 +182,10 @@ void export_weights(const Options& options, const std::string& path) {
                           .input = "image",
                           .output = output_name(kind, activation),
                           .metadata = metadata_of(kind, activation, file)};
-  models::with_model(kind, [&](auto& network) {
-    load_weights(network, path);
-    set_training(network, false);
+  models::with_model(kind, [&](auto& trained) {
+    load_weights(trained, path);
+    set_training(trained, false);
+    auto network = options.keep_batch_norm ? trained : fold_batch_norm(trained);
     const auto forward = [&](const Variable<float>& x) {
       const auto y = network(x);
       return activation == "softmax" ? softmax(y) : activation == "sigmoid" ? sigmoid(y) : y;

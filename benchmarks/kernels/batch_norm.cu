@@ -93,7 +93,7 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
       const auto of_channel = [&](std::int64_t uid) {
         return g.per_channel(uid, channels, CUDNN_DATA_FLOAT);
       };
-      const auto before = g.intermediate(extents);
+      const auto before = g.intermediate(extents, type);
       g.batch_norm_train({.x = g.tensor(1, extents, type),
                           .scale = of_channel(2),
                           .bias = of_channel(3),
@@ -153,25 +153,21 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
   });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<T>(suite, 3, 5, 7);
-  sizes<T>(suite, 2, 9, 64);
-  if (!suite.begin_timing()) return;
-  sizes<T>(suite, 64, 16, 256);
-  sizes<T>(suite, 128, 56, 64);
-  sizes<T>(suite, 128, 7, 2048);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
 #if defined(__CUDACC__)
   bench::use_stream([] { return kfer::Cuda::stream(); });
 #endif
-  bench::Suite suite("batch_norm", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "batch_norm", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 3, 5, 7);
+        sizes<T>(suite, 2, 9, 64);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 64, 16, 256);
+        sizes<T>(suite, 128, 56, 64);
+        sizes<T>(suite, 128, 7, 2048);
+      });
 }

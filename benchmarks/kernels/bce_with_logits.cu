@@ -55,20 +55,14 @@ void sizes(bench::Suite& suite, long long rows, long long cols) {
   });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<T>(suite, 3, 7);
-  sizes<T>(suite, 64, 24);
-  if (!suite.begin_timing()) return;
-  sizes<T>(suite, 8192, 1000);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("bce_with_logits", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "bce_with_logits", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 3, 7);
+        sizes<T>(suite, 64, 24);
+      },
+      []<class T>(bench::Suite& suite, T) { sizes<T>(suite, 8192, 1000); });
 }

@@ -234,6 +234,7 @@ unsigned long long nans(const Array<T>& x) {
 #if defined(__CUDACC__)
     const Array<unsigned long long> count(std::vector<unsigned long long>{0});
     detail::count_nans<<<1024, 256, 0, stream()>>>(x.data(), static_cast<long long>(x.size()), count.data());
+    check(cudaGetLastError(), "count_nans");
     return count.host()[0];
 #else
     unsigned long long count = 0;
@@ -480,14 +481,18 @@ class Suite {
 inline void Case::measure(const std::string& variant, const std::function<void()>& run) {
   if (!suite_.wants(name_, variant)) return;
   if (checks_.empty()) throw std::logic_error(name_ + ": there is nothing to check '" + variant + "' by");
-  for (const auto& check : checks_) check.poison();
-  if (restore_) restore_();
-  run();
-  synchronize();
-  for (const auto& check : checks_)
-    if (const std::string difference = check.difference(); !difference.empty())
-      return suite_.failed(variant, difference);
-  suite_.record(name_, variant, work_, suite_.timing() ? suite_.time(run, restore_) : 0);
+  try {
+    for (const auto& check : checks_) check.poison();
+    if (restore_) restore_();
+    run();
+    synchronize();
+    for (const auto& check : checks_)
+      if (const std::string difference = check.difference(); !difference.empty())
+        return suite_.failed(variant, difference);
+    suite_.record(name_, variant, work_, suite_.timing() ? suite_.time(run, restore_) : 0);
+  } catch (const std::exception& e) {  // the others still have their turn
+    suite_.failed(variant, e.what());
+  }
 }
 
 inline void Case::library(const std::string& name, const std::function<void()>& run) {
@@ -501,6 +506,21 @@ inline void Case::library(const std::string& name, const std::function<void()>& 
     return;
   }
   measure(name, run);
+}
+
+/// A whole program over float and bf16: `checks(suite, T())` on small and ragged sizes, then `real(suite,
+/// T())` on those of real work, if they are wanted. Returns the exit status.
+template <class Checks, class Real>
+int run_suite(const char* name, int argc, char** argv, const Checks& checks, const Real& real) {
+  Suite suite(name, argc, argv);
+  const auto run = [&](auto type) {
+    suite.begin_checks();
+    checks(suite, type);
+    if (suite.begin_timing()) real(suite, type);
+  };
+  run(float());
+  run(bf16());
+  return suite.finish();
 }
 
 #if defined(__CUDACC__)
@@ -522,6 +542,7 @@ inline double Suite::measure_copy() {
       [&] {
         detail::copy_kernel<><<<kfer::kernels::multiprocessors() * 16, 512, 0, stream()>>>(
             reinterpret_cast<const float4*>(x.data()), reinterpret_cast<float4*>(y.data()), n);
+        check(cudaGetLastError(), "copy_kernel");
       },
       {});
   const double runtime = time(

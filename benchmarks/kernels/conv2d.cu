@@ -78,6 +78,14 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
                                        s.batch, s.height, s.width, tf32 ? "TF32" : bench::type_name<T>);
   const double close = tf32 ? 3e-3 : bench::tolerance<T>(2e-5);
   const bool simple = !tf32 && work.flops < 3e9, middle = !tf32;  // the first steps take long for more
+  const auto by_steps = [&](const auto& by) {
+    if (simple) by("2_implicit_gemm_tile", k::ConvImplicitGemmTile{});
+    if (middle) by("3_register_tile", k::ConvRegisterTile{});
+    if (middle) by("4_double_buffer", k::ConvDoubleBuffer{});
+#if defined(__CUDACC__)
+    if (tf32 || sizeof(T) == 2) by("5_tensor_core", k::ConvTensorCore{});
+#endif
+  };
   const auto stream = bench::stream();
   const auto pixel = [](int n, int row, int column, int height, int width) {
     return (static_cast<long long>(n) * height + row) * width + column;
@@ -110,20 +118,12 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
                                stream);
     });
   };
-  if (simple) {
+  if (simple)
     forward.variant("1_direct", [&] {
       k::conv_forward_by_definition(s, x.data(), w.data(), static_cast<const T*>(nullptr), false, y.data(),
                                     stream);
     });
-    forward_by("2_implicit_gemm_tile", k::ConvImplicitGemmTile{});
-  }
-  if (middle) {
-    forward_by("3_register_tile", k::ConvRegisterTile{});
-    forward_by("4_double_buffer", k::ConvDoubleBuffer{});
-  }
-#if defined(__CUDACC__)
-  if (tf32 || sizeof(T) == 2) forward_by("5_tensor_core", k::ConvTensorCore{});
-#endif
+  by_steps(forward_by);
   forward.variant("shipped", [&] {
     k::conv2d_forward(s, x.data(), w.data(), static_cast<const T*>(nullptr), false, y.data(), stream, tf32);
   });
@@ -161,19 +161,11 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
     data.variant(name,
                  [&] { k::conv_backward_data_by<Step>(s, w.data(), dy_data.data(), dx.data(), stream); });
   };
-  if (simple) {
+  if (simple)
     data.variant("1_direct", [&] {
       k::conv_backward_data_by_definition(s, w.data(), dy_data.data(), dx.data(), stream);
     });
-    data_by("2_implicit_gemm_tile", k::ConvImplicitGemmTile{});
-  }
-  if (middle) {
-    data_by("3_register_tile", k::ConvRegisterTile{});
-    data_by("4_double_buffer", k::ConvDoubleBuffer{});
-  }
-#if defined(__CUDACC__)
-  if (tf32 || sizeof(T) == 2) data_by("5_tensor_core", k::ConvTensorCore{});
-#endif
+  by_steps(data_by);
   data.variant("shipped",
                [&] { k::conv2d_backward_data(s, w.data(), dy_data.data(), dx.data(), stream, tf32); });
 #if defined(__CUDACC__)
@@ -210,19 +202,11 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
       k::conv_backward_weights_by<Step>(s, x.data(), dy.data(), dw.data(), workspace.data(), stream);
     });
   };
-  if (simple) {
+  if (simple)
     weights.variant("1_direct", [&] {
       k::conv_backward_weights_by_definition(s, x.data(), dy.data(), dw.data(), stream);
     });
-    weights_by("2_implicit_gemm_tile", k::ConvImplicitGemmTile{});
-  }
-  if (middle) {
-    weights_by("3_register_tile", k::ConvRegisterTile{});
-    weights_by("4_double_buffer", k::ConvDoubleBuffer{});
-  }
-#if defined(__CUDACC__)
-  if (tf32 || sizeof(T) == 2) weights_by("5_tensor_core", k::ConvTensorCore{});
-#endif
+  by_steps(weights_by);
   const bench::Array<unsigned char> workspace(k::conv2d_backward_weights_workspace<T>(s, tf32));
   weights.variant("shipped", [&] {
     k::conv2d_backward_weights(s, x.data(), dy.data(), dw.data(), workspace.data(), stream, tf32);

@@ -86,21 +86,17 @@ void sizes(bench::Suite& suite, long long rows, long long channels) {
   });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<T>(suite, 5, 7);
-  sizes<T>(suite, 40, 64);
-  if (!suite.begin_timing()) return;
-  sizes<T>(suite, 64, 4096);
-  sizes<T>(suite, 8192, 4096);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("dropout", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "dropout", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 5, 7);
+        sizes<T>(suite, 40, 64);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 64, 4096);
+        sizes<T>(suite, 8192, 4096);
+      });
 }

@@ -74,21 +74,17 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
                  [&] { k::broadcast(Add<T>{}, shape, x.data(), shift.data(), y.data(), bench::stream()); });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<T>(suite, 3, 5, 7);
-  sizes<T>(suite, 2, 8, 64);
-  if (!suite.begin_timing()) return;
-  sizes<T>(suite, 64, 16, 256);
-  sizes<T>(suite, 128, 56, 256);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("elementwise", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "elementwise", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 3, 5, 7);
+        sizes<T>(suite, 2, 8, 64);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 64, 16, 256);
+        sizes<T>(suite, 128, 56, 256);
+      });
 }

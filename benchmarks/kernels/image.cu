@@ -43,23 +43,21 @@ void sizes(bench::Suite& suite, long long images, int side, int padded) {
   });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  for (const int padded : {3, 8}) {
-    suite.begin_checks();
-    sizes<T>(suite, 3, 5, padded);
-    sizes<T>(suite, 2, 24, padded);
-    if (!suite.begin_timing()) continue;
-    sizes<T>(suite, 64, 64, padded);
-    sizes<T>(suite, 128, 224, padded);
-  }
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("image", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "image", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        for (const int padded : {3, 8}) {
+          sizes<T>(suite, 3, 5, padded);
+          sizes<T>(suite, 2, 24, padded);
+        }
+      },
+      []<class T>(bench::Suite& suite, T) {
+        for (const int padded : {3, 8}) {
+          sizes<T>(suite, 64, 64, padded);
+          sizes<T>(suite, 128, 224, padded);
+        }
+      });
 }

@@ -108,21 +108,17 @@ void sizes(bench::Suite& suite, long long batch, long long hidden) {
   });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<T>(suite, 3, 7);
-  sizes<T>(suite, 5, 64);
-  if (!suite.begin_timing()) return;
-  sizes<T>(suite, 64, 512);
-  sizes<T>(suite, 4096, 1024);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("lstm", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "lstm", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 3, 7);
+        sizes<T>(suite, 5, 64);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 64, 512);
+        sizes<T>(suite, 4096, 1024);
+      });
 }

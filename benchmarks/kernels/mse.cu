@@ -27,21 +27,17 @@ void sizes(bench::Suite& suite, long long n) {
   });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<T>(suite, 13);
-  sizes<T>(suite, 4099);
-  if (!suite.begin_timing()) return;
-  sizes<T>(suite, 64ll * 3 * 64 * 64);
-  sizes<T>(suite, 128ll * 3 * 224 * 224);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("mse", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "mse", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 13);
+        sizes<T>(suite, 4099);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 64ll * 3 * 64 * 64);
+        sizes<T>(suite, 128ll * 3 * 224 * 224);
+      });
 }

@@ -113,20 +113,14 @@ void sizes(bench::Suite& suite, long long n, int count) {
   }
 }
 
-template <class G>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<G>(suite, 13, 1);
-  sizes<G>(suite, 20011, 9);
-  if (!suite.begin_timing()) return;
-  sizes<G>(suite, 25600000, 161);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("optim", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "optim", argc, argv,
+      []<class G>(bench::Suite& suite, G) {
+        sizes<G>(suite, 13, 1);
+        sizes<G>(suite, 20011, 9);
+      },
+      []<class G>(bench::Suite& suite, G) { sizes<G>(suite, 25600000, 161); });
 }

@@ -208,26 +208,22 @@ void global_mean(bench::Suite& suite, long long images, long long pixels, long l
   });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  max_pool<3, T>(suite, 2, 7, 3, 2, 1);
-  max_pool<3, T>(suite, 1, 12, 16, 2, 1);
-  max_pool<2, T>(suite, 2, 9, 16, 2, 0);
-  global_mean<T>(suite, 2, 49, 7);
-  global_mean<T>(suite, 2, 49, 64);
-  if (!suite.begin_timing()) return;
-  max_pool<3, T>(suite, 64, 32, 64, 2, 1);
-  max_pool<3, T>(suite, 128, 112, 64, 2, 1);
-  max_pool<2, T>(suite, 64, 64, 32, 2, 0);
-  global_mean<T>(suite, 128, 49, 2048);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("pool", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "pool", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        max_pool<3, T>(suite, 2, 7, 3, 2, 1);
+        max_pool<3, T>(suite, 1, 12, 16, 2, 1);
+        max_pool<2, T>(suite, 2, 9, 16, 2, 0);
+        global_mean<T>(suite, 2, 49, 7);
+        global_mean<T>(suite, 2, 49, 64);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        max_pool<3, T>(suite, 64, 32, 64, 2, 1);
+        max_pool<3, T>(suite, 128, 112, 64, 2, 1);
+        max_pool<2, T>(suite, 64, 64, 32, 2, 0);
+        global_mean<T>(suite, 128, 49, 2048);
+      });
 }

@@ -84,25 +84,21 @@ void rows_and_columns(bench::Suite& suite, long long rows, long long cols) {
   }
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  everything<T>(suite, 7, 1e-6);
-  everything<T>(suite, 20011, 1e-5);
-  rows_and_columns<T>(suite, 13, 7);
-  rows_and_columns<T>(suite, 300, 64);
-  if (!suite.begin_timing()) return;
-  everything<T>(suite, 1 << 25, 1e-3);
-  rows_and_columns<T>(suite, 8192, 1000);
-  rows_and_columns<T>(suite, 64 * 16 * 16, 256);
-  rows_and_columns<T>(suite, 128 * 56 * 56, 64);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("reduce", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "reduce", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        everything<T>(suite, 7, 1e-6);
+        everything<T>(suite, 20011, 1e-5);
+        rows_and_columns<T>(suite, 13, 7);
+        rows_and_columns<T>(suite, 300, 64);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        everything<T>(suite, 1 << 25, 1e-3);
+        rows_and_columns<T>(suite, 8192, 1000);
+        rows_and_columns<T>(suite, 64 * 16 * 16, 256);
+        rows_and_columns<T>(suite, 128 * 56 * 56, 64);
+      });
 }

@@ -102,26 +102,22 @@ void pad(bench::Suite& suite, long long n, long long h, long long w) {
   bench_case.variant("shipped", [&] { k::relayout(x.data(), from, y.data(), to, shape, bench::stream()); });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  turn<T>(suite, true, 2, 3, 5, 7);
-  turn<T>(suite, true, 2, 24, 8, 9);
-  turn<T>(suite, false, 2, 24, 8, 9);
-  pad<T>(suite, 2, 5, 7);
-  if (!suite.begin_timing()) return;
-  turn<T>(suite, true, 128, 3, 224, 224);
-  turn<T>(suite, true, 128, 64, 112, 112);
-  turn<T>(suite, false, 128, 64, 112, 112);
-  turn<T>(suite, true, 64, 256, 16, 16);
-  pad<T>(suite, 128, 224, 224);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("relayout", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "relayout", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        turn<T>(suite, true, 2, 3, 5, 7);
+        turn<T>(suite, true, 2, 24, 8, 9);
+        turn<T>(suite, false, 2, 24, 8, 9);
+        pad<T>(suite, 2, 5, 7);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        turn<T>(suite, true, 128, 3, 224, 224);
+        turn<T>(suite, true, 128, 64, 112, 112);
+        turn<T>(suite, false, 128, 64, 112, 112);
+        turn<T>(suite, true, 64, 256, 16, 16);
+        pad<T>(suite, 128, 224, 224);
+      });
 }

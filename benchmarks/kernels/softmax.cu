@@ -132,23 +132,19 @@ void sizes(bench::Suite& suite, long long rows, long long cols) {
 #endif
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<T>(suite, 5, 7);
-  sizes<T>(suite, 9, 1000);
-  sizes<T>(suite, 2, 5003);
-  if (!suite.begin_timing()) return;
-  sizes<T>(suite, 64, 24);
-  sizes<T>(suite, 8192, 1000);
-  sizes<T>(suite, 2048, 32000);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("softmax", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "softmax", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 5, 7);
+        sizes<T>(suite, 9, 1000);
+        sizes<T>(suite, 2, 5003);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 64, 24);
+        sizes<T>(suite, 8192, 1000);
+        sizes<T>(suite, 2048, 32000);
+      });
 }

@@ -41,21 +41,17 @@ void sizes(bench::Suite& suite, long long clips, long long segments, long long s
   });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<T>(suite, 2, 3, 3, 17);
-  sizes<T>(suite, 2, 4, 3, 24);
-  if (!suite.begin_timing()) return;
-  sizes<T>(suite, 8, 8, 16, 256);
-  sizes<T>(suite, 16, 8, 56, 256);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("temporal_shift", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "temporal_shift", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 2, 3, 3, 17);
+        sizes<T>(suite, 2, 4, 3, 24);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 8, 8, 16, 256);
+        sizes<T>(suite, 16, 8, 56, 256);
+      });
 }

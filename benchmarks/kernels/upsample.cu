@@ -76,21 +76,17 @@ void sizes(bench::Suite& suite, long long images, long long side, long long chan
   });
 }
 
-template <class T>
-void all_sizes(bench::Suite& suite) {
-  suite.begin_checks();
-  sizes<T>(suite, 2, 5, 7);
-  sizes<T>(suite, 2, 4, 24);
-  if (!suite.begin_timing()) return;
-  sizes<T>(suite, 64, 16, 128);
-  sizes<T>(suite, 128, 28, 128);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::Suite suite("upsample", argc, argv);
-  all_sizes<float>(suite);
-  all_sizes<bench::bf16>(suite);
-  return suite.finish();
+  return bench::run_suite(
+      "upsample", argc, argv,
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 2, 5, 7);
+        sizes<T>(suite, 2, 4, 24);
+      },
+      []<class T>(bench::Suite& suite, T) {
+        sizes<T>(suite, 64, 16, 128);
+        sizes<T>(suite, 128, 28, 128);
+      });
 }

@@ -73,9 +73,10 @@ void train(const std::string& name, const Settings& settings, Model& model, std:
 }
 
 template <class Model>
-void infer(const std::string& name, const Settings& settings, Model& model, std::int64_t batch) {
+void infer(const std::string& name, const Settings& settings, Model trained, std::int64_t batch) {
   const Variable<float> x(uniform({batch, 3, 64, 64}, {.seed = 1, .stream = 0}));
-  set_training(model, false);
+  set_training(trained, false);
+  Model model = fold_batch_norm(std::move(trained));
   NoGrad no_grad;
   measure(name, settings, [&] {
     if (!all_finite(model(x).value())) throw NumericError(text(name, ": the result is not finite"));
@@ -94,8 +95,7 @@ void add(std::vector<Bench>& benches, const std::string& model, std::initializer
   const auto add_inference = [&](std::int64_t batch) {
     benches.push_back(
         {text(model, "/infer/", batch), [=](const std::string& name, const Settings& settings) mutable {
-           auto m = make();
-           infer(name, settings, m, batch);
+           infer(name, settings, make(), batch);
          }});
   };
   for (const auto batch : batches) {

@@ -40,7 +40,8 @@ class Timer:
         self.on_gpu, self.seconds = device == "cuda", seconds
         if self.on_gpu:
             cache = torch.cuda.get_device_properties(0).L2_cache_size
-            self.flush = torch.empty(2 * max(cache, 1 << 20), dtype=torch.uint8, device=device)
+            # So large that Python has queued what is timed before the device is done with it.
+            self.flush = torch.empty(max(2 * cache, 1 << 30), dtype=torch.uint8, device=device)
 
     def __call__(self, run):
         times, total = [], 0

@@ -134,11 +134,12 @@ class Experiment {
   Evaluation evaluate(Model& model, const Part& data, Loader& loader, std::int64_t epoch) const {
     NoGrad no_grad;
     set_training(model, false);
+    auto folded = fold_batch_norm(model);
     Evaluation out;
     loader.seek(epoch, 0);
     for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
       const auto& batch = loader.next();
-      const auto logits = cast<float>(model(Variable<T, D>(cast<T>(images_of<D>(batch, data)))));
+      const auto logits = cast<float>(folded(Variable<T, D>(cast<T>(images_of<D>(batch, data)))));
       out.loss += loss(logits, labels_of<D>(batch, data)).item() * static_cast<double>(batch.size);
       const auto p = (options_.multi_label() ? sigmoid(logits) : softmax(logits)).value().to_vector();
       out.probabilities.insert(out.probabilities.end(), p.begin(), p.end());

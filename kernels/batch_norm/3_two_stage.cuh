@@ -49,6 +49,7 @@ __device__ inline void join_moments(Moments& sum, double count, const Moments& m
 struct ColumnSlices {
   dim3 block;
   long long tiles, slices, slice_rows;
+  dim3 grid() const { return dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(slices)); }
 };
 inline ColumnSlices column_slices(long long rows, long long groups, int resident = 4) {
   ColumnSlices s;

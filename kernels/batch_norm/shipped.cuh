@@ -8,6 +8,15 @@
 KFER_KERNELS_BEGIN
 
 namespace batch_norm_detail {
+/// Calls `run(width, slices, groups)`, unless there is nothing: the width of the vectors of channels, known
+/// when compiling, and how rows of so many groups of them are cut.
+template <class T, class Run, class... Pointers>
+void with_slices(long long rows, long long channels, const Run& run, const Pointers*... pointers) {
+  if (rows == 0 || channels == 0) return;
+  with_vector_width<T>(
+      channels, [&](auto width) { run(width, column_slices(rows, channels / width), channels / width); },
+      pointers...);
+}
 /// Calls `run(passed)`, known when compiling: y read if it is given, else the sign follows from x if beta is
 /// given, else there was no ReLU.
 template <class Run>
@@ -45,16 +54,13 @@ template <class T>
 void batch_norm_statistics(const T* x, long long rows, long long channels, double eps, double momentum,
                            accum_t<T>* mean, accum_t<T>* inverse, accum_t<T>* running_mean,
                            accum_t<T>* running_var, void* scratch, Stream stream) {
-  if (rows == 0 || channels == 0) return;
   const auto partial = static_cast<Moments*>(scratch);
-  with_vector_width<T>(
-      channels,
-      [&](auto width) {
+  batch_norm_detail::with_slices<T>(
+      rows, channels,
+      [&](auto width, const ColumnSlices& s, long long groups) {
         constexpr int N = width;
-        const ColumnSlices s = column_slices(rows, channels / N);
-        launch(batch_norm_moments<T, N>,
-               dim3(static_cast<unsigned>(s.tiles), static_cast<unsigned>(s.slices)), s.block,
-               join_rows_shared(N, 256), stream, x, partial, rows, channels / N, s.slice_rows);
+        launch(batch_norm_moments<T, N>, s.grid(), s.block, join_rows_shared(N, 256), stream, x, partial,
+               rows, groups, s.slice_rows);
         launch(batch_norm_join_moments<accum_t<T>>, dim3(static_cast<unsigned>(div_up(channels, 32))),
                dim3(32, 32), join_rows_shared(1, 1024), stream, partial, rows, channels, s.slices,
                s.slice_rows, eps, momentum, mean, inverse, running_mean, running_var);
@@ -75,17 +81,15 @@ void batch_norm_frozen_statistics(const P* running_mean, const P* running_var, l
 template <class T>
 void batch_norm_normalise(const T* x, const T* residual, T* y, long long rows, long long channels,
                           const BatchNormChannels<accum_t<T>>& table, bool relu, Stream stream) {
-  if (rows == 0 || channels == 0) return;
-  with_vector_width<T>(
-      channels,
-      [&](auto width) {
+  batch_norm_detail::with_slices<T>(
+      rows, channels,
+      [&](auto width, const ColumnSlices& s, long long groups) {
         constexpr int N = width;
-        const ColumnSlices s = column_slices(rows, channels / N);
         with_flag(residual != nullptr, [&](auto add) {
           with_flag(relu, [&](auto clamp) {
             launch(batch_norm_normalise_kernel<T, N, decltype(add)::value, decltype(clamp)::value>,
                    batch_norm_detail::stream_grid(rows, s, 4), s.block, 0, stream, x, residual, y, rows,
-                   channels / N, table);
+                   groups, table);
           });
         });
       },
@@ -99,17 +103,14 @@ template <class T>
 void batch_norm_gradient_sums(const T* x, const T* y, const T* dy, T* masked, long long rows,
                               long long channels, const BatchNormChannels<accum_t<T>>& table,
                               accum_t<T>* dgamma, accum_t<T>* dbeta, void* scratch, Stream stream) {
-  if (rows == 0 || channels == 0) return;
   const auto partial = static_cast<Moments*>(scratch);
-  with_vector_width<T>(
-      channels,
-      [&](auto width) {
+  batch_norm_detail::with_slices<T>(
+      rows, channels,
+      [&](auto width, const ColumnSlices& s, long long groups) {
         constexpr int N = width;
-        const ColumnSlices s = column_slices(rows, channels / N);
         batch_norm_detail::with_passed(y, table.beta, [&](auto passed) {
-          launch(batch_norm_partial_sums<T, N, decltype(passed)::value>,
-                 dim3(static_cast<unsigned>(s.tiles), static_cast<unsigned>(s.slices)), s.block,
-                 add_rows_shared<2 * N, double>(), stream, x, y, dy, masked, partial, rows, channels / N,
+          launch(batch_norm_partial_sums<T, N, decltype(passed)::value>, s.grid(), s.block,
+                 add_rows_shared<2 * N, double>(), stream, x, y, dy, masked, partial, rows, groups,
                  s.slice_rows, table);
         });
         launch(batch_norm_join_sums<accum_t<T>>, dim3(static_cast<unsigned>(div_up(channels, 32))),
@@ -124,17 +125,15 @@ template <class T>
 void batch_norm_gradient(const T* x, const T* y, const T* dy, T* dx, T* masked, long long rows,
                          long long channels, const BatchNormChannels<accum_t<T>>& table,
                          const accum_t<T>* dgamma, const accum_t<T>* dbeta, Stream stream) {
-  if (rows == 0 || channels == 0) return;
-  with_vector_width<T>(
-      channels,
-      [&](auto width) {
+  batch_norm_detail::with_slices<T>(
+      rows, channels,
+      [&](auto width, const ColumnSlices& s, long long groups) {
         constexpr int N = width;
-        const ColumnSlices s = column_slices(rows, channels / N);
         batch_norm_detail::with_passed(y, table.beta, [&](auto passed) {
           with_flag(dgamma != nullptr, [&](auto centred) {
             launch(batch_norm_gradient_kernel<T, N, decltype(passed)::value, decltype(centred)::value>,
                    batch_norm_detail::stream_grid(rows, s, 2), s.block, 0, stream, x, y, dy, dx, masked, rows,
-                   channels / N, table, dgamma, dbeta);
+                   groups, table, dgamma, dbeta);
           });
         });
       },

@@ -44,6 +44,21 @@ struct RowTile {
       store_vec<Width>(row + column(k), 0, v);
     }
   }
+  /// Takes the row's largest element off all of them and returns the sum of their exponentials, as softmax
+  /// needs them. The whole warp takes part.
+  template <class A>
+  __device__ static A shift_and_sum(A (&x)[size]) {
+    A largest = x[0], sum = A(0);
+#pragma unroll
+    for (int i = 1; i < size; ++i) largest = Max{}(x[i], largest);
+    largest = reduce(largest, Max{});
+#pragma unroll
+    for (int i = 0; i < size; ++i) {
+      x[i] -= largest;
+      sum += std::exp(x[i]);
+    }
+    return reduce(sum, Sum{});
+  }
   /// The reduction over a row's lanes, in all of them. The whole warp takes part.
   template <class Op, class A>
   __device__ static A reduce(A value, Op op) {

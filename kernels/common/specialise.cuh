@@ -37,4 +37,18 @@ void with_index_type(long long items, const Run& run) {
     run(0ll);
 }
 
+/// Both, for a kernel whose threads take vectors of a matrix [rows, extent]: calls `run(width, zero, groups)`
+/// with the vectors in a row, unless there are none.
+template <class T, class Run, class... Pointers>
+void with_row_vectors(long long rows, long long extent, const Run& run, const Pointers*... pointers) {
+  if (rows == 0 || extent == 0) return;
+  with_vector_width<T>(
+      extent,
+      [&](auto width) {
+        const long long groups = extent / width;
+        with_index_type(rows * groups, [&](auto zero) { run(width, zero, groups); });
+      },
+      pointers...);
+}
+
 KFER_KERNELS_END

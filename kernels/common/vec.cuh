@@ -27,6 +27,19 @@ template <int N, class T>
 __device__ inline void store_vec(T* p, long long i, const Vec<T, N>& v) {
   reinterpret_cast<Vec<T, N>*>(p)[i] = v;
 }
+/// The same of sums, narrowed.
+template <class T, int N>
+__device__ inline void store_sums(T* p, long long i, const accum_t<T> (&sums)[N]) {
+  Vec<T, N> v;
+#pragma unroll
+  for (int k = 0; k < N; ++k) v[k] = narrow<T>(sums[k]);
+  store_vec(p, i, v);
+}
+template <class T, int N>
+__device__ inline void add_to_sums(accum_t<T> (&sums)[N], const Vec<T, N>& v) {
+#pragma unroll
+  for (int k = 0; k < N; ++k) sums[k] += widen(v[k]);
+}
 
 /// Whether every pointer can be read and written 16 bytes at a time.
 template <class... P>

@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(256) conv_implicit_gemm_tile(Gemm gemm) {
 }
 
 struct ConvImplicitGemmTile {
-  using Divisor = PlainDivisor;
+  using Divisor = PlainDivider<int>;
   template <class T>
   using Tile = SharedTile;
 

@@ -146,17 +146,15 @@ __global__ void __launch_bounds__(RegisterTile<typename Gemm::Acc>::threads) con
 }
 
 struct ConvRegisterTile {
-  using Divisor = PlainDivisor;
+  using Divisor = PlainDivider<int>;
   template <class T>
   using Tile = RegisterTile<accum_t<T>>;
 
   template <class Gemm>
   static void run(const Gemm& gemm, bool vectors, Stream stream) {
-    using Block = Tile<typename Gemm::T>;
     constexpr int V = vec_width<typename Gemm::T>;
-    launch(vectors ? conv_register_tile<V, Gemm> : conv_register_tile<1, Gemm>,
-           dim3(static_cast<unsigned>(gemm.blocks(Block::m, Block::n))), dim3(Block::threads), 0, stream,
-           gemm);
+    launch_tiles<Tile<typename Gemm::T>>(vectors ? conv_register_tile<V, Gemm> : conv_register_tile<1, Gemm>,
+                                         gemm, stream);
   }
 };
 

@@ -9,7 +9,7 @@
 // Index arithmetic: what a row gives (a pixel's image and corner, or a tap and a channel) does not change
 // over the depth, so a thread works it out once for each row that it loads; and its vectors of one step share
 // either their row or their depth, so that what is left is two divisions a step (or a vector, where pixels
-// are the depth), by numbers known at launch: a multiplication and a shift each (divisor.cuh).
+// are the depth), by numbers known at launch: a multiplication and a shift each (common/divide.cuh).
 //
 // Launch, tile and traffic are the third step's. Registers: 64 sums, 16 fragments, 16 of loads in flight.
 // It ships for double, and for every type where tensor cores are not to be had.
@@ -115,17 +115,15 @@ __global__ void __launch_bounds__(RegisterTile<typename Gemm::Acc>::threads) con
 }
 
 struct ConvDoubleBuffer {
-  using Divisor = FastDivisor;
+  using Divisor = FastDivider<int>;
   template <class T>
   using Tile = RegisterTile<accum_t<T>>;
 
   template <class Gemm>
   static void run(const Gemm& gemm, bool vectors, Stream stream) {
-    using Block = Tile<typename Gemm::T>;
     constexpr int V = vec_width<typename Gemm::T>;
-    launch(vectors ? conv_double_buffer<V, Gemm> : conv_double_buffer<1, Gemm>,
-           dim3(static_cast<unsigned>(gemm.blocks(Block::m, Block::n))), dim3(Block::threads), 0, stream,
-           gemm);
+    launch_tiles<Tile<typename Gemm::T>>(vectors ? conv_double_buffer<V, Gemm> : conv_double_buffer<1, Gemm>,
+                                         gemm, stream);
   }
 };
 

@@ -8,7 +8,7 @@
 //    a step.
 //  - Operands stay in shared memory as they lie in global memory, [row][depth] or [depth][row]. For bf16
 //    ldmatrix hands out fragments from either, transposing on the way; TF32 fragments are single words, read
-//    from either. Pads of 16 bytes (32 across for TF32) keep both free of bank conflicts (mma_maps.cuh).
+//    from either. Pads of 16 bytes (32 across for TF32) keep both free of bank conflicts (MmaTile).
 //  - Results go back through shared memory, so that 16-byte stores of whole lines reach global memory.
 //
 // Per step of 64 bytes of depth a block of 128 x 128 reads 16 KiB and does 2 * 128 * 128 * 32 FLOPs in bf16:
@@ -18,24 +18,34 @@
 //
 // Launch: 256 threads, 8 warps of 64 x 32 results (or 128 threads, 4 warps of 32 x 32); 80 (or 40) KiB of
 // shared memory. float is rounded to TF32 (10 bits of mantissa) at the last moment, sums are float for either
-// type. Under the host executor the instructions are acted out (mma_host.cuh), which is for tests;
+// type. Under the host executor the instructions are acted out (common/ptx_host.cuh), which is for tests;
 // what ships there is the fourth step.
 #pragma once
 
+#include "../common/mma_layout.cuh"
+#include "../common/ptx.cuh"
 #include "gemm_view.cuh"
-#include "mma_maps.cuh"
-#if defined(__CUDACC__)
-#include "mma_ptx.cuh"
-#else
-#include "mma_host.cuh"
-#endif
 
 KFER_KERNELS_BEGIN
+
+/// An operand's tile of Rows x Depth elements in shared memory, in the order in which it lies in global
+/// memory, with a pad behind each line: the eight 16-byte rows that ldmatrix reads at once, and the 32 words
+/// that a warp reads of a TF32 fragment, then fall into different banks.
+template <class T, bool AlongDepth, int Rows, int Depth>
+struct MmaTile {
+  static constexpr int lines = AlongDepth ? Rows : Depth;
+  static constexpr int pitch = AlongDepth ? Depth + vec_width<T> : Rows + 8;
+  static constexpr int size = lines * pitch;
+
+  __host__ __device__ static constexpr int offset(int row, int depth) {
+    return AlongDepth ? row * pitch + depth : depth * pitch + row;
+  }
+};
 
 /// A block's tile, split among warps, with the stages of its pipeline.
 template <class T, int M, int N, int WarpM, int WarpN>
 struct TensorTile {
-  static constexpr int m = M, n = N, depth = MmaShape<T>::tile_depth, warp_m = WarpM, warp_n = WarpN,
+  static constexpr int m = M, n = N, depth = static_cast<int>(64 / sizeof(T)), warp_m = WarpM, warp_n = WarpN,
                        stages = 4;
   static constexpr int warps_n = N / WarpN, threads = 32 * (M / WarpM) * warps_n;
   static constexpr int fragments_m = WarpM / 16, fragments_n = WarpN / 8;
@@ -55,11 +65,12 @@ template <bool IsA, class Tile, int Count>
 __device__ inline void load_fragments(const bf16* tile, int row, int depth,
                                       unsigned (&to)[Count][IsA ? 4 : 2]) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const MmaPlace at = ldmatrix_place(IsA, Tile::along, lane);
+  const TileElement at = IsA ? ldmatrix_a<bf16, Tile::along>(lane) : ldmatrix_b<bf16, Tile::along>(lane);
 #pragma unroll
   for (int i = 0; i < Count; i += IsA ? 1 : 2) {
     unsigned r[4];
-    load_matrices<!Tile::along>(r, tile + Tile::offset(row + i * (IsA ? 16 : 8) + at.row, depth + at.depth));
+    ptx::ldmatrix_x4<!Tile::along>(
+        r, ptx::shared_address(tile + Tile::offset(row + i * (IsA ? 16 : 8) + at.outer, depth + at.k)));
 #pragma unroll
     for (int e = 0; e < 4; ++e) to[IsA ? i : i + e / 2][IsA ? e : e % 2] = r[e];
   }
@@ -72,8 +83,9 @@ __device__ inline void load_fragments(const float* tile, int row, int depth,
   for (int i = 0; i < Count; ++i)
 #pragma unroll
     for (int e = 0; e < (IsA ? 4 : 2); ++e) {
-      const MmaPlace at = IsA ? MmaShape<float>::a(lane, e) : MmaShape<float>::b(lane, e);
-      to[i][e] = to_tf32(tile[Tile::offset(row + i * (IsA ? 16 : 8) + at.row, depth + at.depth)]);
+      const TileElement at = IsA ? mma_a<float>(lane, e, 0) : mma_b<float>(lane, e, 0);
+      to[i][e] = ptx::to_tf32(
+          __float_as_uint(tile[Tile::offset(row + i * (IsA ? 16 : 8) + at.outer, depth + at.k)]));
     }
 }
 
@@ -140,7 +152,8 @@ class AsyncLoader {
   __device__ void copy(T* tile, Place at, const typename Operand::Row& row,
                        const typename Operand::Depth& depth, bool in_depth) const {
     const T* p = in_depth && inside(at.row) ? operand_.at(row, depth) : nullptr;
-    detail::copy_async(tile + Tile::offset(at.row, at.depth), p ? p : operand_.base(), p != nullptr);
+    ptx::cp_async16(ptx::shared_address(tile + Tile::offset(at.row, at.depth)), p ? p : operand_.base(),
+                    p ? 16 : 0);
   }
 
   const Operand& operand_;
@@ -163,7 +176,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
   using T = typename Gemm::T;
   using LoadA = AsyncLoader<decltype(gemm.a), Tile::m, Tile::depth, V, Tile::threads>;
   using LoadB = AsyncLoader<decltype(gemm.b), Tile::n, Tile::depth, V, Tile::threads>;
-  constexpr int stage_size = LoadA::Tile::size + LoadB::Tile::size, mma_depth = MmaShape<T>::depth;
+  constexpr int stage_size = LoadA::Tile::size + LoadB::Tile::size;
   KFER_DYNAMIC_SHARED(unsigned char, memory);
   T* const stages = reinterpret_cast<T*>(memory);
 
@@ -183,18 +196,18 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
 #pragma unroll
   for (int s = 0; s < Tile::stages - 1; ++s, next += Tile::depth) {
     if (next < block.end) start(s, next);
-    detail::commit_copies();
+    ptx::cp_async_commit();
   }
   int stage = 0, free_stage = Tile::stages - 1;
   for (int k = block.begin; k < block.end; k += Tile::depth, next += Tile::depth) {
-    detail::wait_copies<Tile::stages - 2>();  // this thread's part of the stage has arrived,
-    __syncthreads();                          // everyone's has, and everyone is done with the stage before
+    ptx::cp_async_wait<Tile::stages - 2>();  // this thread's part of the stage has arrived,
+    __syncthreads();                         // everyone's has, and everyone is done with the stage before
     if (next < block.end) start(free_stage, next);
-    detail::commit_copies();
+    ptx::cp_async_commit();
     const T* const a = stages + stage * stage_size;
     const T* const b = a + LoadA::Tile::size;
 #pragma unroll
-    for (int d = 0; d < Tile::depth; d += mma_depth) {
+    for (int d = 0; d < Tile::depth; d += mma_depth<T>) {
       unsigned fb[Tile::fragments_n][2];
       detail::load_fragments<false, typename LoadB::Tile>(b, warp_n, d, fb);
 #pragma unroll
@@ -202,7 +215,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
         unsigned fa[1][4];
         detail::load_fragments<true, typename LoadA::Tile>(a, warp_m + i * 16, d, fa);
 #pragma unroll
-        for (int j = 0; j < Tile::fragments_n; ++j) detail::multiply(sums[i][j], fa[0], fb[j], T{});
+        for (int j = 0; j < Tile::fragments_n; ++j) ptx::mma(sums[i][j], fa[0], fb[j][0], fb[j][1], T{});
       }
     }
     free_stage = stage;
@@ -210,7 +223,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
   }
 
   // Through shared memory, which the pipeline has left, to whole lines of the result.
-  detail::wait_copies<0>();
+  ptx::cp_async_wait<0>();
   __syncthreads();
   float* const results = reinterpret_cast<float*>(memory);
 #pragma unroll
@@ -219,7 +232,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
     for (int j = 0; j < Tile::fragments_n; ++j)
 #pragma unroll
       for (int e = 0; e < 4; e += 2) {
-        const MmaSum at = mma_sum(lane, e);
+        const FragmentElement at = mma_c(lane, e);
         float* p = results + (warp_m + i * 16 + at.row) * Tile::result_pitch + warp_n + j * 8 + at.column;
         store_vec(p, 0, Vec<float, 2>{{sums[i][j][e], sums[i][j][e + 1]}});
       }
@@ -238,7 +251,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) conv_tensor_cor
 }
 
 struct ConvTensorCore {
-  using Divisor = FastDivisor;
+  using Divisor = FastDivider<int>;
   template <class T>
   using Tile = SmallTensorTile<T>;
 
@@ -257,9 +270,8 @@ struct ConvTensorCore {
  private:
   template <class Tile, int V, class Gemm>
   static void run_tile(const Gemm& gemm, Stream stream) {
-    launch(conv_tensor_core<Tile, V, Gemm>, dim3(static_cast<unsigned>(gemm.blocks(Tile::m, Tile::n))),
-           dim3(Tile::threads), tensor_core_shared_bytes<Tile, decltype(gemm.a), decltype(gemm.b)>(), stream,
-           gemm);
+    launch_tiles<Tile>(conv_tensor_core<Tile, V, Gemm>, gemm, stream,
+                       tensor_core_shared_bytes<Tile, decltype(gemm.a), decltype(gemm.b)>());
   }
 };
 

@@ -14,9 +14,9 @@
 // which way vectors of channels lie.
 #pragma once
 
+#include "../common/divide.cuh"
 #include "../common/grid.cuh"
 #include "../common/vec.cuh"
-#include "divisor.cuh"
 #include "shape.cuh"
 
 KFER_KERNELS_BEGIN
@@ -30,8 +30,9 @@ struct PixelGrid {
     int image, row, column;
   };
   __host__ __device__ Position of(int i) const {
-    const int line = columns.divide(i), image = rows.divide(line);
-    return {image, line - image * rows.value, i - line * columns.value};
+    Position at;
+    at.image = rows.divide(columns.divide(i, at.column), at.row);
+    return at;
   }
 };
 
@@ -39,6 +40,7 @@ struct PixelGrid {
 /// tap_step of the image, and likewise the column; outside the image there are zeros.
 template <class T, class Divisor>
 struct Patches {
+  using value_type = T;
   const T* data;
   int height, width, channels;
   int origin_row, origin_column, pixel_row, pixel_column, tap_row, tap_column;
@@ -58,8 +60,9 @@ struct Patches {
             origin_column + at.column * pixel_column};
   }
   __host__ __device__ Column column(int j) const {
-    const int tap = group_channels.divide(j), u = tap_columns.divide(tap);
-    return {u * tap_row, (tap - u * tap_columns.value) * tap_column, j - tap * group_channels.value};
+    int channel, v;
+    const int u = tap_columns.divide(group_channels.divide(j, channel), v);
+    return {u * tap_row, v * tap_column, channel};
   }
   /// Null in the padding.
   __host__ __device__ const T* at(const Pixel& p, const Column& c) const {
@@ -68,37 +71,29 @@ struct Patches {
                         static_cast<unsigned>(col) < static_cast<unsigned>(width);
     return inside ? data + p.image + ((row * width + col) * channels + c.channel) : nullptr;
   }
+  __host__ __device__ const T* at(const Column& c, const Pixel& p) const { return at(p, c); }
+  __host__ __device__ const T* base() const { return data; }
   __host__ __device__ void to_group(int g) { data += g * group_channels.value; }
 };
 
 /// Patches with pixels as rows: A of the forward pass and of the gradient of the data.
 template <class T, class Divisor>
-struct PatchRows {
-  using value_type = T;
+struct PatchRows : Patches<T, Divisor> {
   static constexpr bool along_depth = true;
-  Patches<T, Divisor> patches;
   using Row = typename Patches<T, Divisor>::Pixel;
   using Depth = typename Patches<T, Divisor>::Column;
-  __host__ __device__ Row row(int m) const { return patches.pixel(m); }
-  __host__ __device__ Depth depth(int k) const { return patches.column(k); }
-  __host__ __device__ const T* at(const Row& r, const Depth& d) const { return patches.at(r, d); }
-  __host__ __device__ const T* base() const { return patches.data; }
-  __host__ __device__ void to_group(int g) { patches.to_group(g); }
+  __host__ __device__ Row row(int m) const { return this->pixel(m); }
+  __host__ __device__ Depth depth(int k) const { return this->column(k); }
 };
 
 /// Patches with (tap, channel) as rows and pixels as depth: B of the gradient of the weights.
 template <class T, class Divisor>
-struct PatchColumns {
-  using value_type = T;
+struct PatchColumns : Patches<T, Divisor> {
   static constexpr bool along_depth = false;
-  Patches<T, Divisor> patches;
   using Row = typename Patches<T, Divisor>::Column;
   using Depth = typename Patches<T, Divisor>::Pixel;
-  __host__ __device__ Row row(int n) const { return patches.column(n); }
-  __host__ __device__ Depth depth(int k) const { return patches.pixel(k); }
-  __host__ __device__ const T* at(const Row& r, const Depth& d) const { return patches.at(d, r); }
-  __host__ __device__ const T* base() const { return patches.data; }
-  __host__ __device__ void to_group(int g) { patches.to_group(g); }
+  __host__ __device__ Row row(int n) const { return this->column(n); }
+  __host__ __device__ Depth depth(int k) const { return this->pixel(k); }
 };
 
 /// Element (r, k) at r stride + k, or at k stride + r.
@@ -133,8 +128,9 @@ struct TapWeights {
   using Depth = int;  // an offset into the weights
   __host__ __device__ Row row(int c) const { return c; }
   __host__ __device__ Depth depth(int k) const {
-    const int tap = out_channels.divide(k), u = tap_columns.divide(tap);
-    return (k - tap * out_channels.value) * filter + u * tap_row + (tap - u * tap_columns.value) * tap_column;
+    int channel, v;
+    const int u = tap_columns.divide(out_channels.divide(k, channel), v);
+    return channel * filter + u * tap_row + v * tap_column;
   }
   __host__ __device__ const T* at(int c, int d) const { return data + (d + c); }
   __host__ __device__ const T* base() const { return data; }
@@ -218,6 +214,13 @@ __device__ inline ConvBlock enter_block(Gemm& gemm) {
   gemm.result.to_group(group, split);
   const int begin = split * gemm.split_depth;
   return {m, n, begin, gemm.k - begin < gemm.split_depth ? gemm.k : begin + gemm.split_depth};
+}
+
+/// A block of Tile::threads for each tile of the result.
+template <class Tile, class Gemm>
+void launch_tiles(void (*kernel)(Gemm), const Gemm& gemm, Stream stream, int shared_bytes = 0) {
+  launch(kernel, dim3(static_cast<unsigned>(gemm.blocks(Tile::m, Tile::n))), dim3(Tile::threads),
+         shared_bytes, stream, gemm);
 }
 
 /// y = x * w.

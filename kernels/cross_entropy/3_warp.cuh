@@ -36,18 +36,11 @@ __global__ void __launch_bounds__(Tile::threads)
 #pragma unroll
       for (int j = 0; j < W; ++j) q[k * W + j] = there ? weights.of(t[j], c + j) : A(0);
     }
-    A largest = v[0], sum = A(0), share = A(0), cost = A(0);
+    A share = A(0), cost = A(0);
 #pragma unroll
-    for (int i = 1; i < Tile::size; ++i) largest = Max{}(v[i], largest);
-    largest = Tile::reduce(largest, Max{});
-#pragma unroll
-    for (int i = 0; i < Tile::size; ++i) {
-      v[i] -= largest;
-      sum += std::exp(v[i]);
-      share += q[i];
-    }
-    sum = Tile::reduce(sum, Sum{});
+    for (int i = 0; i < Tile::size; ++i) share += q[i];
     share = Tile::reduce(share, Sum{});
+    const A sum = Tile::shift_and_sum(v);
     const A log_sum = std::log(sum), probability = share / sum;
 #pragma unroll
     for (int i = 0; i < Tile::size; ++i) {

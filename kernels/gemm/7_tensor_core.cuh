@@ -1,4 +1,4 @@
-// GEMM on tensor cores by mma.sync: bf16 with sums in float, and float in TF32. GPU-only.
+// GEMM on tensor cores by mma.sync: bf16 with sums in float, and float in TF32.
 //
 // Launch: blocks of 256 threads, a block a tile of 128 x 128 of C, a warp 64 x 32 of it: 4 x 4 fragments of
 // 16 x 8, 64 registers of sums.
@@ -8,8 +8,8 @@
 //   three stages of 128 bytes' worth of k (64 bf16, 32 float), two of them in flight.
 // - Rows of 128 bytes, swizzled (fragment_layout.cuh): ldmatrix reads 8 of them without a bank conflict. A
 //   step of 16 k of a warp: 4 ldmatrix for A, 2 for B, 6 * 512 bytes for 16 mma, 64 KFLOP: 21 FLOP/byte of
-//   shared memory; at 128 bytes a clock that allows 2730 FLOP a clock and multiprocessor, of Hopper's 4096. The
-//   rest needs wgmma (8_wgmma_tma), which reads operands from shared memory itself.
+//   shared memory; at 128 bytes a clock that allows 2730 FLOP a clock and multiprocessor, of Hopper's 4096.
+//   The rest needs wgmma (8_wgmma_tma), which reads operands from shared memory itself.
 // - ldmatrix.trans turns a matrix whose k is not contiguous as it loads; for float there is no such thing,
 // and
 //   lanes load words one by one (2 lanes a bank).
@@ -19,11 +19,10 @@
 // Needs 16-byte aligned rows of A and B (gemm_mma_fits).
 #pragma once
 
-#include "ptx.cuh"
+#include "../common/ptx.cuh"
+#include "fragment_layout.cuh"
 #include "tile.cuh"
 #include "tile_order.cuh"
-
-#if defined(__CUDACC__)
 
 KFER_KERNELS_BEGIN
 
@@ -31,22 +30,25 @@ namespace detail {
 
 inline constexpr int tensor_core_stages = 3, tensor_core_tile = 128;
 
-/// One stage's copy of A or B: 4 chunks of 16 bytes a thread.
+/// One stage's copy of A or B: 4 chunks of 16 bytes a thread, at one place of every lines-th line of memory.
 template <class T, bool KContiguous>
 __device__ inline void copy_tile_async(const Operand<T>& x, long long outer0, long long k0, unsigned to,
                                        int thread) {
   using Tile = SharedTile<T, KContiguous, tensor_core_tile>;
-  const long long corner = KContiguous ? outer0 * x.ld + k0 : k0 * x.ld + outer0;
+  constexpr int lines = 256 / ((KContiguous ? Tile::depth : tensor_core_tile) / Tile::width);
+  static_assert(lines % 8 == 0, "the swizzle is the same in all of them");
+  const TileElement first = Tile::chunk(thread);
+  const int line = KContiguous ? first.outer : first.k, place = KContiguous ? first.k : first.outer;
   const int outer_left = clamp(x.outer - outer0, tensor_core_tile), k_left = clamp(x.k - k0, Tile::depth);
+  const int lines_left = (KContiguous ? outer_left : k_left) - line,
+            left = (KContiguous ? k_left : outer_left) - place;
+  const int bytes = left <= 0 ? 0 : left < Tile::width ? left * static_cast<int>(sizeof(T)) : 16;
+  const T* const from =
+      x.p + (KContiguous ? (outer0 + line) * x.ld + k0 : (k0 + line) * x.ld + outer0) + place;
+  to += Tile::byte_of(first);
 #pragma unroll
-  for (int i = 0; i < Tile::chunks / 256; ++i) {
-    const TileElement e = Tile::chunk(thread + i * 256);
-    const int left =
-        e.outer < outer_left && e.k < k_left ? (KContiguous ? k_left - e.k : outer_left - e.outer) : 0;
-    const long long from = corner + (KContiguous ? e.outer * x.ld + e.k : e.k * x.ld + e.outer);
-    ptx::cp_async16(to + Tile::byte_of(e), x.p + (left > 0 ? from : 0),
-                    left < Tile::width ? left * static_cast<int>(sizeof(T)) : 16);
-  }
+  for (int i = 0; i < Tile::chunks / 256; ++i)  // of no bytes, nothing is read
+    ptx::cp_async16(to + i * lines * 128, from + i * lines * x.ld, i * lines < lines_left ? bytes : 0);
 }
 
 /// A fragment of A (is_a) or two of B that begin at `corner` of the tile at shared address `tile`.
@@ -73,8 +75,8 @@ __device__ inline void load_fragment(unsigned (&r)[4], unsigned tile, TileElemen
 
 template <class T, bool AKContiguous, bool BKContiguous>
 __global__ void __launch_bounds__(256, 2)
-    gemm_mma_kernel(Gemm<T> g, detail::Operand<T> op_a, detail::Operand<T> op_b, bool pairs,
-                    long long tiles_m, long long tiles_n) {
+    gemm_mma_kernel(Gemm<T> g, detail::Operand<T> op_a, detail::Operand<T> op_b, bool pairs, unsigned tiles_m,
+                    unsigned tiles_n) {
   constexpr int stages = detail::tensor_core_stages, size = detail::tensor_core_tile;
   using TileA = SharedTile<T, AKContiguous, size>;
   using TileB = SharedTile<T, BKContiguous, size>;
@@ -82,7 +84,7 @@ __global__ void __launch_bounds__(256, 2)
   KFER_DYNAMIC_SHARED(unsigned char, shared);
   const unsigned base = ptx::shared_address(shared);
   const int t = static_cast<int>(threadIdx.x), lane = t % 32, warp = t / 32;
-  constexpr int unrolled =
+  [[maybe_unused]] constexpr int unrolled =
       (AKContiguous && BKContiguous) || sizeof(T) == 2 ? 2 : 1;  // what 128 registers hold
   const int warp_m = warp / 4 * 64, warp_n = warp % 4 * 32;
   const TilePosition tile = tile_in_bands(blockIdx.x, tiles_m, tiles_n, 8);
@@ -93,7 +95,7 @@ __global__ void __launch_bounds__(256, 2)
     if (step < steps) {
       const unsigned to = base + static_cast<unsigned>(stage) * stage_bytes;
       const long long k0 = static_cast<long long>(step) * TileA::depth;
-      const int thread = ptx::computed_here(threadIdx.x);  // addresses wait for no free register
+      const int thread = ptx::computed_here(threadIdx.x) & 255;  // addresses wait for no free register
       detail::copy_tile_async<T, AKContiguous>(op_a, i0, k0, to, thread);
       detail::copy_tile_async<T, BKContiguous>(op_b, j0, k0, to + TileA::bytes, thread);
     }
@@ -125,7 +127,7 @@ __global__ void __launch_bounds__(256, 2)
     }
   }
 
-  const int out_lane = ptx::computed_here(threadIdx.x % 32);  // not before the loop, whose registers are full
+  const int out_lane = ptx::computed_here(threadIdx.x) & 31;  // not before the loop, whose registers are full
 #pragma unroll
   for (int p = 0; p < 4; ++p)
 #pragma unroll
@@ -157,11 +159,11 @@ template <class T>
 void gemm_mma(const Gemm<T>& g, Stream stream) {
   if (g.m == 0 || g.n == 0) return;
   constexpr int size = detail::tensor_core_tile;
-  const long long tiles_m = div_up(g.m, size), tiles_n = div_up(g.n, size);
+  const auto tiles_m = static_cast<unsigned>(div_up(g.m, size)),
+             tiles_n = static_cast<unsigned>(div_up(g.n, size));
   const auto run = [&](auto kernel) {
-    launch(kernel, dim3(static_cast<unsigned>(tiles_m * tiles_n)), dim3(256),
-           detail::tensor_core_stages * 2 * size * 128, stream, g, detail::Operand<T>::a(g),
-           detail::Operand<T>::b(g), detail::vectors_c(g), tiles_m, tiles_n);
+    launch(kernel, dim3(tiles_m * tiles_n), dim3(256), detail::tensor_core_stages * 2 * size * 128, stream, g,
+           detail::Operand<T>::a(g), detail::Operand<T>::b(g), detail::vectors_c(g), tiles_m, tiles_n);
   };
   if (g.transpose_a)
     g.transpose_b ? run(gemm_mma_kernel<T, false, true>) : run(gemm_mma_kernel<T, false, false>);
@@ -170,5 +172,3 @@ void gemm_mma(const Gemm<T>& g, Stream stream) {
 }
 
 KFER_KERNELS_END
-
-#endif

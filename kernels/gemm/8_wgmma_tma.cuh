@@ -1,5 +1,5 @@
 // GEMM on Hopper's own terms, bf16 with sums in float: the copy engine feeds shared memory, and warpgroups
-// multiply from there. GPU-only, sm_90a.
+// multiply from there. For sm_90a.
 //
 // Launch: a block a multiprocessor, 3 warpgroups of 128 threads, which walks over tiles of 128 x N of C, N
 // 256 or 128.
@@ -24,46 +24,16 @@
 // Takes any transposition, beta = 0 and 16-byte aligned rows (gemm_wgmma_fits).
 #pragma once
 
+#include <algorithm>
+
+#include "fragment_layout.cuh"
 #include "problem.cuh"
 #include "ptx.cuh"
 #include "tile_order.cuh"
 
-#if defined(__CUDACC__)
-
-#include <algorithm>
-
 KFER_KERNELS_BEGIN
 
 namespace detail {
-
-/// cuTensorMapEncodeTiled, found through the runtime, so that programs need not be linked with the driver.
-inline decltype(&cuTensorMapEncodeTiled) tensor_map_encoder() {
-  static const auto encoder = [] {
-    void* entry = nullptr;
-    cudaDriverEntryPointQueryResult found{};
-    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault,
-                                         &found) != cudaSuccess ||
-        found != cudaDriverEntryPointSuccess)
-      throw std::runtime_error(
-          "gemm: the driver has no cuTensorMapEncodeTiled; it must be for CUDA 12 or newer");
-    return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(entry);
-  }();
-  return encoder;
-}
-
-/// A matrix of bf16, `rows` rows of `columns`, as boxes of box_rows x 64 with the swizzle of 128 bytes.
-inline CUtensorMap tensor_map(const bf16* p, long long rows, long long columns, long long ld, int box_rows) {
-  CUtensorMap map;
-  const cuuint64_t extent[2] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
-  const cuuint64_t stride[1] = {static_cast<cuuint64_t>(ld) * sizeof(bf16)};
-  const cuuint32_t box[2] = {64, static_cast<cuuint32_t>(box_rows)}, step[2] = {1, 1};
-  const CUresult result =
-      tensor_map_encoder()(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<bf16*>(p), extent, stride,
-                           box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                           CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (result != CUDA_SUCCESS) throw std::runtime_error("gemm: cuTensorMapEncodeTiled refused a matrix");
-  return map;
-}
 
 /// Shared memory of a block: stages of A and B, the epilogue's room, barriers.
 template <int N>
@@ -77,6 +47,7 @@ struct WgmmaRoom {
 };
 
 inline int compute_capability_major() {
+#if defined(__CUDACC__)
   static const int major = [] {
     int device = 0, value = 0;
     cudaGetDevice(&device);
@@ -84,6 +55,9 @@ inline int compute_capability_major() {
     return value;
   }();
   return major;
+#else
+  return 9;  // what ptx_host.cuh acts out
+#endif
 }
 
 /// Where a ring of stages stands: the stage and the parity of its barriers' phase.
@@ -101,7 +75,7 @@ struct RingPosition {
 
 /// The boxes of a tile at (outer0, k0).
 template <class Tile, bool KContiguous>
-__device__ inline void load_tile(const CUtensorMap& map, unsigned to, long long outer0, long long k0,
+__device__ inline void load_tile(const TensorMap& map, unsigned to, long long outer0, long long k0,
                                  unsigned barrier) {
 #pragma unroll
   for (int panel = 0; panel < Tile::panels; ++panel) {
@@ -111,13 +85,65 @@ __device__ inline void load_tile(const CUtensorMap& map, unsigned to, long long 
   }
 }
 
+/// The epilogue of the 64 x N of C from (i0, j0) on, whose sums a warpgroup holds: through 64 x 128 in `room`
+/// of shared memory, so that 16 bytes a thread and whole rows of 256 reach C. `barrier` is the warpgroup's
+/// own.
+template <int N>
+__device__ inline void store_tile(const Gemm<bf16>& g, float (&sum)[N / 2], unsigned char* room, long long i0,
+                                  long long j0, int barrier) {
+  // Computed here, or else addresses are computed before the first tile, and kept where there is no room.
+  const int t = ptx::computed_here(threadIdx.x) & 127;
+#pragma unroll
+  for (int r = 0; r < N / 2; ++r) sum[r] *= g.alpha;
+  if (g.bias) {
+#pragma unroll
+    for (int r = 0; r < N / 2; ++r) {
+      const long long j = j0 + wgmma_c(t, r).column;
+      if (j < g.n) sum[r] += widen(g.bias[j]);
+    }
+  }
+  if (g.relu) {
+#pragma unroll
+    for (int r = 0; r < N / 2; ++r) sum[r] = sum[r] < 0 ? 0 : sum[r];  // a NaN stays
+  }
+  const int first = t / 16, chunk = t % 16;  // of the rows and 16-byte chunks that this thread stores
+#pragma unroll
+  for (int half = 0; half < N / 128; ++half) {
+    ptx::named_barrier(barrier, 128);  // the last piece has been read
+#pragma unroll
+    for (int r = 0; r < 64; r += 2) {
+      const FragmentElement e = wgmma_c(t, r);
+      *reinterpret_cast<Vec<bf16, 2>*>(room + epilogue_byte(e.row, e.column / 8) + e.column % 8 * 2) = {
+          narrow<bf16>(sum[half * 64 + r]), narrow<bf16>(sum[half * 64 + r + 1])};
+    }
+    ptx::named_barrier(barrier, 128);
+    Vec<bf16, 8> piece[8];
+#pragma unroll
+    for (int p = 0; p < 8; ++p)
+      piece[p] = *reinterpret_cast<const Vec<bf16, 8>*>(room + epilogue_byte(first + p * 8, chunk));
+    const long long j = j0 + half * 128 + chunk * 8;
+    bf16* const to = g.c + (i0 + first) * g.ldc + j;
+#pragma unroll
+    for (int p = 0; p < 8; ++p) {
+      if (i0 + first + p * 8 >= g.m || j >= g.n) continue;
+      if (j + 8 <= g.n) {
+        store_vec(to + p * 8 * g.ldc, 0, piece[p]);
+      } else {
+#pragma unroll
+        for (int e = 0; e < 8; ++e)
+          if (j + e < g.n) to[p * 8 * g.ldc + e] = piece[p][e];
+      }
+    }
+  }
+}
+
 }  // namespace detail
 
 template <int N, bool AKContiguous, bool BKContiguous>
 __global__ void __launch_bounds__(384, 1)
-    gemm_wgmma_kernel(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_b,
-                      Gemm<bf16> g, long long tiles_m, long long tiles_n) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    gemm_wgmma_kernel(const __grid_constant__ TensorMap map_a, const __grid_constant__ TensorMap map_b,
+                      Gemm<bf16> g, unsigned tiles_m, unsigned tiles_n) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || !defined(__CUDACC__)
   using Room = detail::WgmmaRoom<N>;
   using TileA = SharedTile<bf16, AKContiguous, 128>;
   using TileB = SharedTile<bf16, BKContiguous, N>;
@@ -130,7 +156,7 @@ __global__ void __launch_bounds__(384, 1)
   const auto full = [=](int stage) { return base + Room::barriers + static_cast<unsigned>(stage) * 16; };
   const auto empty = [=](int stage) { return full(stage) + 8; };
   const int thread = static_cast<int>(threadIdx.x), group = thread / 128;
-  const long long tiles = tiles_m * tiles_n;
+  const unsigned tiles = tiles_m * tiles_n;
   const int steps = static_cast<int>(div_up(g.k, 64));
 
   if (thread == 0) {
@@ -148,7 +174,7 @@ __global__ void __launch_bounds__(384, 1)
   if (group == 0) {
     ptx::fewer_registers<40>();
     if (thread == 0) {
-      for (long long tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+      for (unsigned tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         const TilePosition at = tile_in_bands(tile, tiles_m, tiles_n, 8);
         for (int step = 0; step < steps; ++step, ring.next()) {
           ptx::mbarrier_wait(empty(ring.stage), ring.parity ^ 1);  // passes at once in the first round
@@ -165,8 +191,7 @@ __global__ void __launch_bounds__(384, 1)
     ptx::more_registers<232>();
     const int consumer = group - 1;
     const bool leader = thread % 32 == 0;
-    const unsigned rows = Room::epilogue + static_cast<unsigned>(consumer) * Room::epilogue_bytes;
-    for (long long tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    for (unsigned tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
       float sum[N / 2];
 #pragma unroll
       for (int r = 0; r < N / 2; ++r) sum[r] = 0;
@@ -192,45 +217,8 @@ __global__ void __launch_bounds__(384, 1)
       if (last >= 0 && leader) ptx::mbarrier_arrive(empty(last));
 
       const TilePosition at = tile_in_bands(tile, tiles_m, tiles_n, 8);
-      const long long i0 = at.row * 128 + consumer * 64;
-      // Else the epilogue's addresses are computed before the first tile, and kept where there is no room.
-      const int t = ptx::computed_here(threadIdx.x % 128);
-#pragma unroll
-      for (int half = 0; half < N / 128; ++half) {
-        const long long j0 = at.column * N + half * 128;
-        ptx::named_barrier(group, 128);  // the last piece has been read
-#pragma unroll
-        for (int r = 0; r < 64; r += 2) {
-          const FragmentElement e = wgmma_c(t, r);
-          float v[2];
-#pragma unroll
-          for (int h = 0; h < 2; ++h) {
-            const long long j = j0 + e.column + h;
-            v[h] = g.alpha * sum[half * 64 + r + h];
-            if (g.bias && j < g.n) v[h] += widen(g.bias[j]);
-            if (g.relu && v[h] < 0) v[h] = 0;
-          }
-          *reinterpret_cast<Vec<bf16, 2>*>(shared + rows + epilogue_byte(e.row, e.column / 8) +
-                                           e.column % 8 * 2) = {narrow<bf16>(v[0]), narrow<bf16>(v[1])};
-        }
-        ptx::named_barrier(group, 128);
-#pragma unroll
-        for (int c = t; c < 64 * 16; c += 128) {
-          const int row = c / 16, chunk = c % 16;
-          const long long i = i0 + row, j = j0 + chunk * 8;
-          if (i >= g.m || j >= g.n) continue;
-          const auto piece =
-              *reinterpret_cast<const Vec<bf16, 8>*>(shared + rows + epilogue_byte(row, chunk));
-          bf16* const to = g.c + i * g.ldc + j;
-          if (j + 8 <= g.n) {
-            store_vec(to, 0, piece);
-          } else {
-#pragma unroll
-            for (int e = 0; e < 8; ++e)
-              if (j + e < g.n) to[e] = piece[e];
-          }
-        }
-      }
+      detail::store_tile<N>(g, sum, shared + Room::epilogue + consumer * Room::epilogue_bytes,
+                            at.row * 128 + consumer * 64, at.column * N, group);
     }
   }
 #else
@@ -251,13 +239,14 @@ inline bool gemm_wgmma_fits(const Gemm<bf16>& g) {
 template <int N, bool AKContiguous, bool BKContiguous>
 void gemm_wgmma_tiles(const Gemm<bf16>& g, Stream stream) {
   // Boxes: 128 (or N) x 64 of a matrix whose rows run along k; else 64 of k x 64, one for each panel.
-  const CUtensorMap a = AKContiguous ? detail::tensor_map(g.a, g.m, g.k, g.lda, 128)
-                                     : detail::tensor_map(g.a, g.k, g.m, g.lda, 64);
-  const CUtensorMap b = BKContiguous ? detail::tensor_map(g.b, g.n, g.k, g.ldb, N)
-                                     : detail::tensor_map(g.b, g.k, g.n, g.ldb, 64);
-  const long long tiles_m = div_up(g.m, 128), tiles_n = div_up(g.n, N);
-  const long long blocks = std::min<long long>(tiles_m * tiles_n, multiprocessors());
-  launch(gemm_wgmma_kernel<N, AKContiguous, BKContiguous>, dim3(static_cast<unsigned>(blocks)), dim3(384),
+  const TensorMap a =
+      AKContiguous ? tensor_map(g.a, g.m, g.k, g.lda, 128) : tensor_map(g.a, g.k, g.m, g.lda, 64);
+  const TensorMap b =
+      BKContiguous ? tensor_map(g.b, g.n, g.k, g.ldb, N) : tensor_map(g.b, g.k, g.n, g.ldb, 64);
+  const auto tiles_m = static_cast<unsigned>(div_up(g.m, 128)),
+             tiles_n = static_cast<unsigned>(div_up(g.n, N));
+  const unsigned blocks = std::min(tiles_m * tiles_n, static_cast<unsigned>(multiprocessors()));
+  launch(gemm_wgmma_kernel<N, AKContiguous, BKContiguous>, dim3(blocks), dim3(384),
          detail::WgmmaRoom<N>::bytes, stream, a, b, g, tiles_m, tiles_n);
 }
 
@@ -274,5 +263,3 @@ inline void gemm_wgmma(const Gemm<bf16>& g, Stream stream) {
 }
 
 KFER_KERNELS_END
-
-#endif

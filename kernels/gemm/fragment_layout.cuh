@@ -1,20 +1,14 @@
-// Where elements lie on their way to the tensor cores: tiles in shared memory, the registers of a warp's
-// fragments, ldmatrix's row addresses, wgmma's descriptors, the boxes of the copy engine. Plain arithmetic,
+// Where elements lie on their way to the tensor cores: swizzled tiles in shared memory, wgmma's descriptors
+// and registers, the boxes of the copy engine; mma.sync's own are in common/mma_layout.cuh. Plain arithmetic,
 // the same on host and device, so that a test on the host can follow every element through it.
 //
-// Sources: PTX ISA, "Matrix fragments for mma.m16n8k16 / m16n8k8", "ldmatrix", "Asynchronous warpgroup level
-// matrix instructions: shared memory matrix layout", "Tensor copies: swizzling modes".
+// Sources: PTX ISA, "Asynchronous warpgroup level matrix instructions: shared memory matrix layout", "Tensor
+// copies: swizzling modes".
 #pragma once
 
-#include "../common/bf16.cuh"
+#include "../common/mma_layout.cuh"
 
 KFER_KERNELS_BEGIN
-
-/// A place in a tile of A or B: `outer` is a row of op(A) or a column of op(B).
-struct TileElement {
-  int outer, k;
-  constexpr bool operator==(const TileElement&) const = default;
-};
 
 /// The swizzle of 128 bytes: of each 8 rows of 128 bytes, row r has its 16-byte chunks permuted by XOR with
 /// r. Chunk c of 8 neighbouring rows then lies in 8 different groups of banks. An involution. `byte` counts
@@ -50,45 +44,6 @@ struct SharedTile {
   /// box lies at panel * panel_bytes.
   __host__ __device__ static constexpr TileElement box(int panel) { return {panel * in_row, 0}; }
 };
-
-// ---- mma.sync: m16n8k16 for bf16, m16n8k8 for TF32; lanes in 8 groups of 4 ------------------------------
-
-/// k of one mma.
-template <class T>
-inline constexpr int mma_depth = static_cast<int>(32 / sizeof(T));
-
-/// The element that lane `lane` holds in part e (of 4 / sizeof(T)) of register r (of 4) of a 16 x k fragment
-/// of A.
-template <class T>
-__host__ __device__ constexpr TileElement mma_a(int lane, int r, int e) {
-  return {lane / 4 + r % 2 * 8, (r / 2 * 16 + lane % 4 * 4) / static_cast<int>(sizeof(T)) + e};
-}
-/// The same of two neighbouring fragments of B, 16 columns: registers 0 and 1 are the first one's.
-template <class T>
-__host__ __device__ constexpr TileElement mma_b(int lane, int r, int e) {
-  return {lane / 4 + r / 2 * 8, (r % 2 * 16 + lane % 4 * 4) / static_cast<int>(sizeof(T)) + e};
-}
-/// {row, column} of register r (of 4) of a 16 x 8 fragment of C.
-struct FragmentElement {
-  int row, column;
-};
-__host__ __device__ constexpr FragmentElement mma_c(int lane, int r) {
-  return {lane / 4 + r / 2 * 8, lane % 4 * 2 + r % 2};
-}
-
-/// Which row of 16 bytes lane `lane` names to ldmatrix.x4 for a fragment of A: its first element. Matrix
-/// lane / 8 of four becomes register lane / 8. With k not contiguous (bf16 alone) ldmatrix.trans is meant.
-template <class T, bool KContiguous>
-__host__ __device__ constexpr TileElement ldmatrix_a(int lane) {
-  const int j = lane / 8, r = lane % 8, k = j / 2 * static_cast<int>(16 / sizeof(T));
-  return KContiguous ? TileElement{j % 2 * 8 + r, k} : TileElement{j % 2 * 8, k + r};
-}
-/// The same for two fragments of B.
-template <class T, bool KContiguous>
-__host__ __device__ constexpr TileElement ldmatrix_b(int lane) {
-  const int j = lane / 8, r = lane % 8, k = j % 2 * static_cast<int>(16 / sizeof(T));
-  return KContiguous ? TileElement{j / 2 * 8 + r, k} : TileElement{j / 2 * 8, k + r};
-}
 
 // ---- wgmma: 64 x N x 16 in bf16, A and B in shared memory -----------------------------------------------
 

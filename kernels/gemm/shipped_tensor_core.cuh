@@ -1,12 +1,10 @@
-// The GEMM on tensor cores that ships. GPU-only; a header of its own, because it costs a compiler more than
-// all the rest and because wgmma needs a build for sm_90a.
+// The GEMM on tensor cores that ships. A header of its own, because it costs a compiler more than all the
+// rest and because wgmma needs a build for sm_90a.
 #pragma once
 
 #include "7_tensor_core.cuh"
 #include "8_wgmma_tma.cuh"
 #include "shipped.cuh"
-
-#if defined(__CUDACC__)
 
 KFER_KERNELS_BEGIN
 
@@ -30,5 +28,3 @@ inline void gemm_tensor_core(const Gemm<float>& g, Stream stream) {
 }
 
 KFER_KERNELS_END
-
-#endif

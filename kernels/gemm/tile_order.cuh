@@ -13,10 +13,13 @@ struct TilePosition {
 /// the next. The tiles in flight at one time (an H200 works on 132) then form a block that is nearly square,
 /// band x 132 / band, and share band + 132 / band panels of A and B through the L2 cache; row by row it would
 /// be 1 + 132.
-__host__ __device__ constexpr TilePosition tile_in_bands(long long index, long long rows, long long columns,
-                                                         long long band) {
-  const long long first = index / (band * columns) * band, rest = index % (band * columns);
-  const long long height = rows - first < band ? rows - first : band;
+///
+/// In 32 bits, because a division of 64 is a call of some hundred instructions; a C of 2^31 tiles would be
+/// terabytes.
+__host__ __device__ constexpr TilePosition tile_in_bands(unsigned index, unsigned rows, unsigned columns,
+                                                         unsigned band) {
+  const unsigned first = index / (band * columns) * band, rest = index % (band * columns);
+  const unsigned height = rows - first < band ? rows - first : band;
   return {first + rest % height, rest / height};
 }
 

@@ -12,17 +12,13 @@ KFER_KERNELS_BEGIN
 template <class T, class S>
 void lstm_cell_forward(const T* p, const T* bias, const S* c_prev, T* h, S* c, T* gates, long long batch,
                        long long hidden, Stream stream) {
-  if (batch * hidden == 0) return;
-  with_vector_width<T>(
-      hidden,
-      [&](auto width) {
-        constexpr int N = width;
-        const long long items = batch * (hidden / N);
-        with_index_type(items, [&](auto zero) {
-          using Index = decltype(zero);
-          launch(lstm_units<T, S, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, p, bias,
-                 c_prev, h, c, gates, Divider<Index>(hidden / N), hidden, static_cast<Index>(items));
-        });
+  with_row_vectors<T>(
+      batch, hidden,
+      [&](auto width, auto zero, long long groups) {
+        using Index = decltype(zero);
+        launch(lstm_units<T, S, width, Index>, dim3(grid_blocks(batch * groups, 256)), dim3(256), 0, stream,
+               p, bias, c_prev, h, c, gates, Divider<Index>(groups), hidden,
+               static_cast<Index>(batch * groups));
       },
       p, bias, c_prev, h, c, gates);
 }
@@ -33,18 +29,13 @@ void lstm_cell_forward(const T* p, const T* bias, const S* c_prev, T* h, S* c, T
 template <class T, class S>
 void lstm_cell_backward(const T* gates, const S* c, const S* c_prev, const T* dh, const S* dc, T* dp,
                         S* dc_prev, long long batch, long long hidden, Stream stream) {
-  if (batch * hidden == 0) return;
-  with_vector_width<T>(
-      hidden,
-      [&](auto width) {
-        constexpr int N = width;
-        const long long items = batch * (hidden / N);
-        with_index_type(items, [&](auto zero) {
-          using Index = decltype(zero);
-          launch(lstm_units_backward<T, S, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream,
-                 gates, c, c_prev, dh, dc, dp, dc_prev, Divider<Index>(hidden / N), hidden,
-                 static_cast<Index>(items));
-        });
+  with_row_vectors<T>(
+      batch, hidden,
+      [&](auto width, auto zero, long long groups) {
+        using Index = decltype(zero);
+        launch(lstm_units_backward<T, S, width, Index>, dim3(grid_blocks(batch * groups, 256)), dim3(256), 0,
+               stream, gates, c, c_prev, dh, dc, dp, dc_prev, Divider<Index>(groups), hidden,
+               static_cast<Index>(batch * groups));
       },
       gates, c, c_prev, dh, dc, dp, dc_prev);
 }

@@ -13,8 +13,10 @@ KFER_KERNELS_BEGIN
 template <class Rule, class Table>
 __global__ void __launch_bounds__(256)
     step_multi_tensor_kernel(const __grid_constant__ Table table, typename Rule::Coefficients coefficients,
-                             const typename Rule::Coefficients* live) {
-  const Rule rule(Current<typename Rule::Coefficients>{coefficients, live});
+                             const typename Rule::Coefficients* live, const double* scale) {
+  const Current<typename Rule::Coefficients> now{coefficients, live, scale};
+  if (now.refused()) return;
+  const Rule rule(now);
   for (int c = static_cast<int>(blockIdx.x); c < table.chunks(); c += static_cast<int>(gridDim.x)) {
     const int tensor = table.owner(c);
     const Chunk chunk = chunk_of(table, tensor, c);
@@ -26,10 +28,11 @@ __global__ void __launch_bounds__(256)
 template <class Rule>
 void step_multi_tensor(const typename Rule::Entry* entries, long long n,
                        const typename Rule::Coefficients& coefficients,
-                       const typename Rule::Coefficients* live, Stream stream) {
+                       const typename Rule::Coefficients* live, Stream stream,
+                       const double* scale = nullptr) {
   with_tensor_tables(entries, n, [&]<class Table>(const Table& table) {
     launch(step_multi_tensor_kernel<Rule, Table>, dim3(grid_blocks(table.chunks(), 1)), dim3(256), 0, stream,
-           table, coefficients, live);
+           table, coefficients, live, scale);
   });
 }
 

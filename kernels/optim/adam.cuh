@@ -17,27 +17,21 @@ KFER_KERNELS_BEGIN
 
 struct AdamCoefficients {
   double grad_scale, l2, keep, rate, root_scale, epsilon, beta1, beta2;
-  bool amsgrad;  ///< unused here: an entry with v_max asks for it
+  bool amsgrad;  ///< unused here: an entry with a third moment asks for it
 };
 
-/// One step's numbers, in the type of the weights. T: weights and moments, float or double; G: gradients.
-template <class T, class G>
+/// One step's numbers, in the type of the weights. Moments: m, v and, for AMSGrad, the largest v. C: any
+/// struct with the numbers of AdamCoefficients.
+template <class T, class G, class C = AdamCoefficients>
 struct AdamRule {
-  using Coefficients = AdamCoefficients;
-  struct Entry {
-    T* weight;
-    const G* grad;
-    T *m, *v;
-    T* v_max;    ///< null without AMSGrad
-    bf16* copy;  ///< becomes the weight rounded to bf16; may be null
-    long long count;
-  };
+  using Coefficients = C;
+  using Entry = StepEntry<T, G, 3>;
   static constexpr int width = vec_width<T>;
 
   T grad_scale, l2, keep, rate, root_scale, epsilon, rest1, beta2, rest2;
 
   __device__ explicit AdamRule(const Current<Coefficients>& now)
-      : grad_scale(T(now(&Coefficients::grad_scale))),
+      : grad_scale(T(now.grad_scale())),
         l2(T(now(&Coefficients::l2))),
         keep(T(now(&Coefficients::keep))),
         rate(T(now(&Coefficients::rate))),
@@ -47,20 +41,14 @@ struct AdamRule {
         beta2(T(now(&Coefficients::beta2))),
         rest2(T(1 - now(&Coefficients::beta2))) {}
 
-  /// Whether `width` elements can be moved at a time.
-  __device__ static bool vectors(const Entry& e) {
-    return multiple_of<16>(e.weight) && multiple_of<16>(e.m) && multiple_of<16>(e.v) &&
-           multiple_of<16>(e.v_max) && multiple_of<width * sizeof(G)>(e.grad) &&
-           multiple_of<width * sizeof(bf16)>(e.copy);
-  }
-
   /// Elements [at, at + N).
   template <int N>
   __device__ void update(const Entry& e, long long at) const {
-    Vec<T, N> w = load_vec<N>(e.weight + at, 0), m = load_vec<N>(e.m + at, 0), v = load_vec<N>(e.v + at, 0),
-              top = {};
+    T* const v_max = e.moment[2];
+    Vec<T, N> w = load_vec<N>(e.weight + at, 0), m = load_vec<N>(e.moment[0] + at, 0),
+              v = load_vec<N>(e.moment[1] + at, 0), top = {};
     const Vec<G, N> grad = load_vec<N>(e.grad + at, 0);
-    if (e.v_max) top = load_vec<N>(e.v_max + at, 0);
+    if (v_max) top = load_vec<N>(v_max + at, 0);
     Vec<bf16, N> copy;
 #pragma unroll
     for (int j = 0; j < N; ++j) {
@@ -68,14 +56,14 @@ struct AdamRule {
       m[j] += (g - m[j]) * rest1;
       v[j] = v[j] * beta2 + g * g * rest2;
       T root = v[j];
-      if (e.v_max) top[j] = root = top[j] > root ? top[j] : root;  // a NaN in v wins
+      if (v_max) top[j] = root = top[j] > root ? top[j] : root;  // a NaN in v wins
       w[j] = w[j] * keep - m[j] * rate / (std::sqrt(root) * root_scale + epsilon);
       copy[j] = narrow<bf16>(static_cast<float>(w[j]));
     }
     store_vec<N>(e.weight + at, 0, w);
-    store_vec<N>(e.m + at, 0, m);
-    store_vec<N>(e.v + at, 0, v);
-    if (e.v_max) store_vec<N>(e.v_max + at, 0, top);
+    store_vec<N>(e.moment[0] + at, 0, m);
+    store_vec<N>(e.moment[1] + at, 0, v);
+    if (v_max) store_vec<N>(v_max + at, 0, top);
     if (e.copy) store_vec<N>(e.copy + at, 0, copy);
   }
 };

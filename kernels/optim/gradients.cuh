@@ -38,17 +38,18 @@ __global__ void __launch_bounds__(256)
   if (threadIdx.x == 0) parts[blockIdx.x] = first ? sum : parts[blockIdx.x] + sum;
 }
 
-/// *sum = scale^2 times the sum of the parts; *finite, if not null, whether that is a finite number: 1 or 0.
-template <class = void>
-__global__ void finish_sum_of_squares_kernel(const double* __restrict__ parts, int count, double scale,
-                                             double* __restrict__ sum, int* __restrict__ finite) {
+/// Hands the sum of the parts to `then`, in one thread.
+template <class Then>
+__global__ void finish_sum_of_squares_kernel(const double* __restrict__ parts, int count, Then then) {
   double mine = 0;
   for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) mine += parts[i];
-  mine = block_sum(mine) * scale * scale;
-  if (threadIdx.x != 0) return;
-  *sum = mine;
-  if (finite) *finite = mine - mine == 0;
+  mine = block_sum(mine);
+  if (threadIdx.x == 0) then(mine);
 }
+struct StoreTo {
+  double* place;
+  __device__ void operator()(double value) const { *place = value; }
+};
 
 /// x = f(x) over n elements.
 template <class T, class F>

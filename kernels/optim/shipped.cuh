@@ -1,32 +1,41 @@
-// The optimisers that ship: 3_vectorised, and what gradients go through before a step.
+// The optimisers that ship: 3_vectorised, and what gradients and captured steps go through besides.
 #pragma once
 
 #include "3_vectorised.cuh"
 #include "gradients.cuh"
+#include "guard.cuh"
 
 KFER_KERNELS_BEGIN
 
-/// One step of Adam over `n` tensors: see adam.cuh. `live` (device memory, or null) holds the coefficients in
-/// place of `coefficients`: a captured graph finds the step's own numbers there in every replay.
+/// One step of `Rule` (AdamRule, SgdRule) over `n` tensors. `live` (device memory, or null) holds the
+/// coefficients in place of `coefficients`: a captured graph finds the step's own numbers there in every
+/// replay. `scale` (likewise) is what gradients are multiplied by, in place of grad_scale; if it is a NaN,
+/// nothing changes.
+template <class Rule>
+void optimizer_step(const typename Rule::Entry* entries, long long n,
+                    const typename Rule::Coefficients& coefficients, const typename Rule::Coefficients* live,
+                    const double* scale, Stream stream) {
+  step_vectorised<Rule>(entries, n, coefficients, live, stream, scale);
+}
+/// One step of Adam over `n` tensors: see adam.cuh.
 template <class T, class G>
 void adam_step(const typename AdamRule<T, G>::Entry* entries, long long n,
                const AdamCoefficients& coefficients, const AdamCoefficients* live, Stream stream) {
-  step_vectorised<AdamRule<T, G>>(entries, n, coefficients, live, stream);
+  optimizer_step<AdamRule<T, G>>(entries, n, coefficients, live, nullptr, stream);
 }
 
 /// One step of stochastic gradient descent over `n` tensors: see sgd.cuh.
 template <class T, class G>
 void sgd_step(const typename SgdRule<T, G>::Entry* entries, long long n, const SgdCoefficients& coefficients,
               const SgdCoefficients* live, Stream stream) {
-  step_vectorised<SgdRule<T, G>>(entries, n, coefficients, live, stream);
+  optimizer_step<SgdRule<T, G>>(entries, n, coefficients, live, nullptr, stream);
 }
 
-/// *sum = the sum of (scale x)^2 over all elements of `n` tensors, in double and with the same bits in every
-/// run; *finite (may be null) = 1 if that is a finite number, as it is exactly if no element is infinite or
-/// NaN (T of at most 32 bits). `parts`: most_square_parts numbers of room.
-template <class T>
-void sum_of_squares(const Span<T>* tensors, long long n, double scale, double* parts, double* sum,
-                    int* finite, Stream stream) {
+/// Hands the sum of x^2 over all elements of `n` tensors to `then` (StoreTo, JudgeStep), in one thread of the
+/// device: in double, with the same bits in every run, and finite exactly if every element is (T of at most
+/// 32 bits). `parts`: most_square_parts numbers of room.
+template <class T, class Then>
+void sum_of_squares(const Span<T>* tensors, long long n, double* parts, const Then& then, Stream stream) {
   long long chunks = 0;
   for (long long i = 0; i < n; ++i) chunks += div_up(tensors[i].count, chunk_elements);
   unsigned blocks = 0;
@@ -35,8 +44,17 @@ void sum_of_squares(const Span<T>* tensors, long long n, double scale, double* p
     if (first) blocks = std::min(grid_blocks(chunks, 1, 8, 1), most_square_parts);
     launch(sum_of_squares_kernel<T, Table>, dim3(blocks), dim3(256), 0, stream, table, parts, first);
   });
-  launch(finish_sum_of_squares_kernel<>, dim3(1), dim3(256), 0, stream, parts, static_cast<int>(blocks),
-         scale, sum, finite);
+  launch(finish_sum_of_squares_kernel<Then>, dim3(1), dim3(256), 0, stream, parts, static_cast<int>(blocks),
+         then);
+}
+
+/// Copies `n` tensors; if `unless` is not null, only where *unless is a NaN: a step that was not taken.
+template <class T>
+void copy_tensors(const CopyEntry<T>* tensors, long long n, const double* unless, Stream stream) {
+  with_tensor_tables(tensors, n, [&]<class Table>(const Table& table) {
+    launch(copy_tensors_kernel<Table>, dim3(grid_blocks(table.chunks(), 1)), dim3(256), 0, stream, table,
+           unless);
+  });
 }
 
 /// x *= factor, over n elements.

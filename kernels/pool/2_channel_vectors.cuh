@@ -43,10 +43,7 @@ __global__ void __launch_bounds__(256)
           from[k] = better ? static_cast<int>(u * s.across.kernel + v) : from[k];
         }
       }
-    Vec<T, N> out;
-#pragma unroll
-    for (int k = 0; k < N; ++k) out[k] = narrow<T>(best[k]);
-    store_vec(y, item, out);
+    store_sums(y, item, best);
     if (cells) store_cells(cells, item, from);
   });
 }
@@ -57,23 +54,19 @@ __global__ void __launch_bounds__(256)
                                PoolWindows<Index> s, Index items) {
   using A = accum_t<T>;
   for_each_item(items, [&](Index item) {
-    const auto [n, h, w, group] = s.grid.place(item);
-    const auto i1 = s.down.end_window(h), j0 = s.across.first_window(w), j1 = s.across.end_window(w);
+    const auto pixel = s.grid.place(item);
     A sum[N] = {};
-    for (auto i = s.down.first_window(h); i < i1; ++i)
-      for (auto j = j0; j < j1; ++j) {
-        const int mine = static_cast<int>((h - s.down.start(i)) * s.across.kernel + (w - s.across.start(j)));
-        const long long at = s.output(n, i, j, group);
-        int from[N];
-        load_cells(cells, at, from);
-        const Vec<T, N> g = load_vec<N>(dy, at);
+    s.for_each_window(pixel.row, pixel.column, [&](auto i, auto j) {
+      const auto u = pixel.row - s.down.start(i), v = pixel.column - s.across.start(j);
+      const int mine = static_cast<int>(u * s.across.kernel + v);
+      const long long at = s.output(pixel.image, i, j, pixel.group);
+      int from[N];
+      load_cells(cells, at, from);
+      const Vec<T, N> g = load_vec<N>(dy, at);
 #pragma unroll
-        for (int k = 0; k < N; ++k) sum[k] += from[k] == mine ? widen(g[k]) : A(0);
-      }
-    Vec<T, N> out;
-#pragma unroll
-    for (int k = 0; k < N; ++k) out[k] = narrow<T>(sum[k]);
-    store_vec(dx, item, out);
+      for (int k = 0; k < N; ++k) sum[k] += from[k] == mine ? widen(g[k]) : A(0);
+    });
+    store_sums(dx, item, sum);
   });
 }
 
@@ -87,16 +80,12 @@ __global__ void __launch_bounds__(256)
     const auto top = s.down.start(i), left = s.across.start(j);
     A sum[N] = {};
     for (auto u = top < 0 ? -top : 0; u < s.down.kernel && top + u < s.down.size; ++u)
-      for (auto v = left < 0 ? -left : 0; v < s.across.kernel && left + v < s.across.size; ++v) {
-        const Vec<T, N> in = load_vec<N>(x, s.input(n, top + u, left + v, group));
-#pragma unroll
-        for (int k = 0; k < N; ++k) sum[k] += widen(in[k]);
-      }
+      for (auto v = left < 0 ? -left : 0; v < s.across.kernel && left + v < s.across.size; ++v)
+        add_to_sums(sum, load_vec<N>(x, s.input(n, top + u, left + v, group)));
     const A share = A(1) / static_cast<A>(s.down.cells(i, count_padding) * s.across.cells(j, count_padding));
-    Vec<T, N> out;
 #pragma unroll
-    for (int k = 0; k < N; ++k) out[k] = narrow<T>(sum[k] * share);
-    store_vec(y, item, out);
+    for (int k = 0; k < N; ++k) sum[k] *= share;
+    store_sums(y, item, sum);
   });
 }
 
@@ -106,21 +95,16 @@ __global__ void __launch_bounds__(256, 2)
                                bool count_padding, Index items) {
   using A = accum_t<T>;
   for_each_item(items, [&](Index item) {
-    const auto [n, h, w, group] = s.grid.place(item);
-    const auto i1 = s.down.end_window(h), j0 = s.across.first_window(w), j1 = s.across.end_window(w);
+    const auto pixel = s.grid.place(item);
     A sum[N] = {};
-    for (auto i = s.down.first_window(h); i < i1; ++i)
-      for (auto j = j0; j < j1; ++j) {
-        const A share =
-            A(1) / static_cast<A>(s.down.cells(i, count_padding) * s.across.cells(j, count_padding));
-        const Vec<T, N> g = load_vec<N>(dy, s.output(n, i, j, group));
+    s.for_each_window(pixel.row, pixel.column, [&](auto i, auto j) {
+      const A share =
+          A(1) / static_cast<A>(s.down.cells(i, count_padding) * s.across.cells(j, count_padding));
+      const Vec<T, N> g = load_vec<N>(dy, s.output(pixel.image, i, j, pixel.group));
 #pragma unroll
-        for (int k = 0; k < N; ++k) sum[k] += widen(g[k]) * share;
-      }
-    Vec<T, N> out;
-#pragma unroll
-    for (int k = 0; k < N; ++k) out[k] = narrow<T>(sum[k]);
-    store_vec(dx, item, out);
+      for (int k = 0; k < N; ++k) sum[k] += widen(g[k]) * share;
+    });
+    store_sums(dx, item, sum);
   });
 }
 
@@ -135,18 +119,14 @@ __global__ void __launch_bounds__(256)
   A sum[N] = {};
   if (group < groups) {
 #pragma unroll 4
-    for (long long p = threadIdx.y; p < pixels; p += blockDim.y) {
-      const Vec<T, N> in = load_vec<N>(x, (image * pixels + p) * groups + group);
-#pragma unroll
-      for (int k = 0; k < N; ++k) sum[k] += widen(in[k]);
-    }
+    for (long long p = threadIdx.y; p < pixels; p += blockDim.y)
+      add_to_sums(sum, load_vec<N>(x, (image * pixels + p) * groups + group));
   }
   add_rows(sum);
   if (threadIdx.y > 0 || group >= groups) return;
-  Vec<T, N> out;
 #pragma unroll
-  for (int k = 0; k < N; ++k) out[k] = narrow<T>(sum[k] / static_cast<A>(pixels));
-  store_vec(y, image * groups + group, out);
+  for (int k = 0; k < N; ++k) sum[k] /= static_cast<A>(pixels);
+  store_sums(y, image * groups + group, sum);
 }
 
 template <class T, int N, class Index>

@@ -7,10 +7,18 @@
 KFER_KERNELS_BEGIN
 
 namespace pool_detail {
-/// Vectors of the larger of the two images: what an index must count.
-inline long long most_items(const Pool2d& s, long long groups) {
+/// Calls `run(width, windows, items)` for a kernel over the vectors of y, or of x, unless there are none.
+template <class T, class Run, class... Pointers>
+void with_windows(const Pool2d& s, bool over_output, const Run& run, const Pointers*... pointers) {
   const long long in = s.images * s.height * s.width, out = s.images * s.out_height * s.out_width;
-  return (in > out ? in : out) * groups;
+  with_row_vectors<T>(
+      in > out ? in : out, s.channels,  // an index counts in both
+      [&](auto width, auto zero, long long groups) {
+        using Index = decltype(zero);
+        run(width, PoolWindows<Index>(s, groups, over_output),
+            static_cast<Index>((over_output ? out : in) * groups));
+      },
+      pointers...);
 }
 inline bool is_known(const Pool2d& s, long long extent) {
   return s.kernel_height == extent && s.kernel_width == extent;
@@ -25,26 +33,17 @@ inline constexpr bool may_be_known = sizeof(Cell) == 1;
 /// the maximum. Cell: uint8 for windows of at most 256 cells, int32 for any.
 template <class T, class Cell>
 void max_pool_forward(const T* x, T* y, Cell* cells, const Pool2d& s, Stream stream) {
-  if (s.images * s.out_height * s.out_width * s.channels == 0) return;
-  with_vector_width<T>(
-      s.channels,
-      [&](auto width) {
-        constexpr int N = width;
-        const long long groups = s.channels / N;
-        with_index_type(pool_detail::most_items(s, groups), [&](auto zero) {
-          using Index = decltype(zero);
-          const long long items = s.images * s.out_height * s.out_width * groups;
-          const PoolWindows<Index> windows(s, groups, true);
-          const auto run = [&](auto kernel) {
-            launch(kernel, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, x, y, cells, windows,
-                   static_cast<Index>(items));
-          };
-          if constexpr (pool_detail::may_be_known<Cell>) {
-            if (pool_detail::is_known(s, 2)) return run(max_pool_known<2, T, N, Cell, Index>);
-            if (pool_detail::is_known(s, 3)) return run(max_pool_known<3, T, N, Cell, Index>);
-          }
-          run(max_pool_channels<T, N, Cell, Index>);
-        });
+  pool_detail::with_windows<T>(
+      s, true,
+      [&]<class Index>(auto width, const PoolWindows<Index>& windows, Index items) {
+        const auto run = [&](auto kernel) {
+          launch(kernel, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, x, y, cells, windows, items);
+        };
+        if constexpr (pool_detail::may_be_known<Cell>) {
+          if (pool_detail::is_known(s, 2)) return run(max_pool_known<2, T, width, Cell, Index>);
+          if (pool_detail::is_known(s, 3)) return run(max_pool_known<3, T, width, Cell, Index>);
+        }
+        run(max_pool_channels<T, width, Cell, Index>);
       },
       x, y, cells);
 }
@@ -52,28 +51,21 @@ void max_pool_forward(const T* x, T* y, Cell* cells, const Pool2d& s, Stream str
 /// dx gets, at each pixel, the sum of dy over the windows whose maximum it is.
 template <class T, class Cell>
 void max_pool_backward(const T* dy, const Cell* cells, T* dx, const Pool2d& s, Stream stream) {
-  if (s.images * s.height * s.width * s.channels == 0) return;
-  with_vector_width<T>(
-      s.channels,
-      [&](auto width) {
-        constexpr int N = width;
-        const long long groups = s.channels / N;
-        with_index_type(pool_detail::most_items(s, groups), [&](auto zero) {
-          using Index = decltype(zero);
-          PoolWindows<Index> windows(s, groups, false);
-          const auto run = [&](auto kernel, long long items) {
-            launch(kernel, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, dy, cells, dx, windows,
-                   static_cast<Index>(items));
-          };
-          if constexpr (pool_detail::may_be_known<Cell>)
-            if (pool_detail::is_known(s, 2) && s.stride_height == 2 && s.stride_width == 2 &&
-                s.padding_height == 0 && s.padding_width == 0) {
-              const long long down = div_up(s.height, 2), across = div_up(s.width, 2);
-              windows.grid = Nhwc<Index>(down, across, groups);
-              return run(max_pool_tiles_backward<T, N, Cell, Index>, s.images * down * across * groups);
-            }
-          run(max_pool_channels_backward<T, N, Cell, Index>, s.images * s.height * s.width * groups);
-        });
+  pool_detail::with_windows<T>(
+      s, false,
+      [&]<class Index>(auto width, PoolWindows<Index> windows, Index items) {
+        const auto run = [&](auto kernel, Index count) {
+          launch(kernel, dim3(grid_blocks(count, 256)), dim3(256), 0, stream, dy, cells, dx, windows, count);
+        };
+        if constexpr (pool_detail::may_be_known<Cell>)
+          if (pool_detail::is_known(s, 2) && s.stride_height == 2 && s.stride_width == 2 &&
+              s.padding_height == 0 && s.padding_width == 0) {
+            const long long down = div_up(s.height, 2), across = div_up(s.width, 2);
+            windows.grid = Nhwc<Index>(down, across, windows.groups);
+            return run(max_pool_tiles_backward<T, width, Cell, Index>,
+                       static_cast<Index>(s.images * down * across * windows.groups));
+          }
+        run(max_pool_channels_backward<T, width, Cell, Index>, items);
       },
       dy, cells, dx);
 }
@@ -82,35 +74,21 @@ void max_pool_backward(const T* dy, const Cell* cells, T* dx, const Pool2d& s, S
 /// `count_padding` those of the padding too, else those inside.
 template <class T>
 void avg_pool_forward(const T* x, T* y, const Pool2d& s, bool count_padding, Stream stream) {
-  if (s.images * s.out_height * s.out_width * s.channels == 0) return;
-  with_vector_width<T>(
-      s.channels,
-      [&](auto width) {
-        constexpr int N = width;
-        const long long groups = s.channels / N;
-        with_index_type(pool_detail::most_items(s, groups), [&](auto zero) {
-          using Index = decltype(zero);
-          const long long items = s.images * s.out_height * s.out_width * groups;
-          launch(avg_pool_channels<T, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, x, y,
-                 PoolWindows<Index>(s, groups, true), count_padding, static_cast<Index>(items));
-        });
+  pool_detail::with_windows<T>(
+      s, true,
+      [&]<class Index>(auto width, const PoolWindows<Index>& windows, Index items) {
+        launch(avg_pool_channels<T, width, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, x, y,
+               windows, count_padding, items);
       },
       x, y);
 }
 template <class T>
 void avg_pool_backward(const T* dy, T* dx, const Pool2d& s, bool count_padding, Stream stream) {
-  if (s.images * s.height * s.width * s.channels == 0) return;
-  with_vector_width<T>(
-      s.channels,
-      [&](auto width) {
-        constexpr int N = width;
-        const long long groups = s.channels / N;
-        with_index_type(pool_detail::most_items(s, groups), [&](auto zero) {
-          using Index = decltype(zero);
-          const long long items = s.images * s.height * s.width * groups;
-          launch(avg_pool_channels_backward<T, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream,
-                 dy, dx, PoolWindows<Index>(s, groups, false), count_padding, static_cast<Index>(items));
-        });
+  pool_detail::with_windows<T>(
+      s, false,
+      [&]<class Index>(auto width, const PoolWindows<Index>& windows, Index items) {
+        launch(avg_pool_channels_backward<T, width, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0,
+               stream, dy, dx, windows, count_padding, items);
       },
       dy, dx);
 }
@@ -134,18 +112,13 @@ void global_avg_pool_forward(const T* x, T* y, long long images, long long pixel
 template <class T>
 void global_avg_pool_backward(const T* dy, T* dx, long long images, long long pixels, long long channels,
                               Stream stream) {
-  if (images * pixels * channels == 0) return;
-  with_vector_width<T>(
-      channels,
-      [&](auto width) {
-        constexpr int N = width;
-        const long long items = images * pixels * (channels / N);
-        with_index_type(items, [&](auto zero) {
-          using Index = decltype(zero);
-          launch(global_avg_pool_channels_backward<T, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0,
-                 stream, dy, dx, Nhwc<Index>(1, pixels, channels / N), pixels, channels / N,
-                 static_cast<Index>(items));
-        });
+  with_row_vectors<T>(
+      images * pixels, channels,
+      [&](auto width, auto zero, long long groups) {
+        using Index = decltype(zero);
+        const long long items = images * pixels * groups;
+        launch(global_avg_pool_channels_backward<T, width, Index>, dim3(grid_blocks(items, 256)), dim3(256),
+               0, stream, dy, dx, Nhwc<Index>(1, pixels, groups), pixels, groups, static_cast<Index>(items));
       },
       dy, dx);
 }

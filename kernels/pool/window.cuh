@@ -61,6 +61,13 @@ struct PoolWindows {
   __device__ long long output(Index n, Coordinate i, Coordinate j, Index group) const {
     return ((static_cast<long long>(n) * down.windows + i) * across.windows + j) * groups + group;
   }
+  /// Calls `f(i, j)` for every window that covers pixel (h, w).
+  template <class F>
+  __device__ void for_each_window(Coordinate h, Coordinate w, const F& f) const {
+    const Coordinate i1 = down.end_window(h), j0 = across.first_window(w), j1 = across.end_window(w);
+    for (Coordinate i = down.first_window(h); i < i1; ++i)
+      for (Coordinate j = j0; j < j1; ++j) f(i, j);
+  }
 };
 
 /// N cells (uint8 or int32) of vector i, in accesses of at most 16 bytes.

@@ -19,17 +19,7 @@ __global__ void __launch_bounds__(Tile::threads)
     const long long r = first + threadIdx.x / Tile::lanes;
     A v[Tile::size];
     Tile::load(x + r * cols, cols, r < rows, A(-INFINITY), v);
-    A largest = v[0], sum = A(0);
-#pragma unroll
-    for (int i = 1; i < Tile::size; ++i) largest = Max{}(v[i], largest);
-    largest = Tile::reduce(largest, Max{});
-#pragma unroll
-    for (int i = 0; i < Tile::size; ++i) {
-      v[i] -= largest;
-      sum += std::exp(v[i]);
-    }
-    sum = Tile::reduce(sum, Sum{});
-    const A log_sum = std::log(sum), share = A(1) / sum;
+    const A sum = Tile::shift_and_sum(v), log_sum = std::log(sum), share = A(1) / sum;
 #pragma unroll
     for (int i = 0; i < Tile::size; ++i) v[i] = logarithm ? v[i] - log_sum : std::exp(v[i]) * share;
     Tile::store(y + r * cols, cols, r < rows, v);

@@ -12,18 +12,14 @@ KFER_KERNELS_BEGIN
 template <class T>
 void temporal_shift(const T* x, T* y, long long frames, long long pixels, long long channels,
                     long long segments, long long fold, int step, Stream stream) {
-  if (frames * pixels * channels == 0) return;
-  with_vector_width<T>(
-      channels,
-      [&](auto width) {
-        constexpr int N = width;
-        const long long groups = channels / N, items = frames * pixels * groups;
-        with_index_type(items, [&](auto zero) {
-          using Index = decltype(zero);
-          launch(temporal_shift_channels<T, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, x,
-                 y, Nhwc<Index>(1, pixels, groups), Divider<Index>(segments), pixels * channels, fold, step,
-                 static_cast<Index>(items));
-        });
+  with_row_vectors<T>(
+      frames * pixels, channels,
+      [&](auto width, auto zero, long long groups) {
+        using Index = decltype(zero);
+        const long long items = frames * pixels * groups;
+        launch(temporal_shift_channels<T, width, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream,
+               x, y, Nhwc<Index>(1, pixels, groups), Divider<Index>(segments), pixels * channels, fold, step,
+               static_cast<Index>(items));
       },
       x, y);
 }

@@ -44,10 +44,6 @@ __global__ void __launch_bounds__(256)
     const long long row = width * side,
                     corner = (from.image * height + from.row) * side * row + from.column * side;
     A sum[N] = {};
-    const auto add = [&](const Vec<T, N>& g) {
-#pragma unroll
-      for (int k = 0; k < N; ++k) sum[k] += widen(g[k]);
-    };
     if constexpr (Known > 0) {
       Vec<T, N> g[Known][Known];
 #pragma unroll
@@ -58,15 +54,13 @@ __global__ void __launch_bounds__(256)
 #pragma unroll
       for (int i = 0; i < Known; ++i)
 #pragma unroll
-        for (int j = 0; j < Known; ++j) add(g[i][j]);
+        for (int j = 0; j < Known; ++j) add_to_sums(sum, g[i][j]);
     } else {
       for (int i = 0; i < side; ++i)
-        for (int j = 0; j < side; ++j) add(load_vec<N>(dy, (corner + i * row + j) * groups + from.group));
+        for (int j = 0; j < side; ++j)
+          add_to_sums(sum, load_vec<N>(dy, (corner + i * row + j) * groups + from.group));
     }
-    Vec<T, N> out;
-#pragma unroll
-    for (int k = 0; k < N; ++k) out[k] = narrow<T>(sum[k]);
-    store_vec(dx, item, out);
+    store_sums(dx, item, sum);
   });
 }
 

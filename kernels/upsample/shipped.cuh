@@ -11,18 +11,14 @@ KFER_KERNELS_BEGIN
 template <class T>
 void upsample_forward(const T* x, const T* add, T* y, long long images, long long height, long long width,
                       long long channels, long long scale, Stream stream) {
-  if (images * height * width * channels == 0) return;
-  with_vector_width<T>(
-      channels,
-      [&](auto vector) {
-        constexpr int N = vector;
-        const long long groups = channels / N, items = images * height * width * scale * scale * groups;
-        with_index_type(items, [&](auto zero) {
-          using Index = decltype(zero);
-          launch(upsample_channels<T, N, Index>, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, x, add,
-                 y, Nhwc<Index>(height * scale, width * scale, groups), Divider<Index>(scale), height, width,
-                 groups, static_cast<Index>(items));
-        });
+  const long long pixels = images * height * width * scale * scale;
+  with_row_vectors<T>(
+      pixels, channels,
+      [&](auto vector, auto zero, long long groups) {
+        using Index = decltype(zero);
+        launch(upsample_channels<T, vector, Index>, dim3(grid_blocks(pixels * groups, 256)), dim3(256), 0,
+               stream, x, add, y, Nhwc<Index>(height * scale, width * scale, groups), Divider<Index>(scale),
+               height, width, groups, static_cast<Index>(pixels * groups));
       },
       x, add, y);
 }
@@ -31,24 +27,16 @@ void upsample_forward(const T* x, const T* add, T* y, long long images, long lon
 template <class T>
 void upsample_backward(const T* dy, T* dx, long long images, long long height, long long width,
                        long long channels, long long scale, Stream stream) {
-  if (images * height * width * channels == 0) return;
-  with_vector_width<T>(
-      channels,
-      [&](auto vector) {
-        constexpr int N = vector;
-        const long long groups = channels / N, items = images * height * width * groups;
-        with_index_type(items, [&](auto zero) {
-          using Index = decltype(zero);
-          const auto run = [&](auto kernel) {
-            launch(kernel, dim3(grid_blocks(items, 256)), dim3(256), 0, stream, dy, dx,
-                   Nhwc<Index>(height, width, groups), static_cast<int>(scale), height, width, groups,
-                   static_cast<Index>(items));
-          };
-          if (scale == 2)
-            run(upsample_channels_backward<2, T, N, Index>);
-          else
-            run(upsample_channels_backward<0, T, N, Index>);
-        });
+  with_row_vectors<T>(
+      images * height * width, channels,
+      [&](auto vector, auto zero, long long groups) {
+        using Index = decltype(zero);
+        const long long items = images * height * width * groups;
+        launch(scale == 2 ? upsample_channels_backward<2, T, vector, Index>
+                          : upsample_channels_backward<0, T, vector, Index>,
+               dim3(grid_blocks(items, 256)), dim3(256), 0, stream, dy, dx,
+               Nhwc<Index>(height, width, groups), static_cast<int>(scale), height, width, groups,
+               static_cast<Index>(items));
       },
       dy, dx);
 }

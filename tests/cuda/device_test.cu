@@ -321,6 +321,40 @@ TEST_CASE("what cannot be captured is named, and work goes on") {
   CHECK(Cuda::bytes_in_use() < before + MiB);
 }
 
+TEST_CASE("an allocation that fails leaves the capture as it was, and what is kept for reuse where it is") {
+  const Words x(counted(1000));
+  const std::size_t bytes = 40 * MiB, small = 4096;
+  Words result(1000);
+  void *kept = Cuda::allocate(bytes), *few = Cuda::allocate(small);
+  auto graph = CudaGraph::capture([&] {
+    const Words y = affine(x, {.value = 3});
+    Cuda::deallocate(kept, bytes);  // the graph's from now on
+    Cuda::deallocate(few, small);
+    CHECK_THROWS_AS(Buffer<Cuda>(std::size_t{1} << 50), OutOfMemoryError);
+    Cuda::copy(result.data(), y.data(), 1000 * sizeof(Word));
+  });
+  graph.replay(0);
+  CHECK(result.host() == counted(1000, 3));
+  // What other threads keep meanwhile is not given back either.
+  auto second = CudaGraph::capture([&] {
+    std::thread([&] { Cuda::deallocate(Cuda::allocate(bytes), bytes); }).join();
+    CHECK_THROWS_AS(Buffer<Cuda>(std::size_t{1} << 50), OutOfMemoryError);
+    const Words y = affine(x, {.value = 5});
+    Cuda::copy(result.data(), y.data(), 1000 * sizeof(Word));
+  });
+  second.replay(0);
+  CHECK(result.host() == counted(1000, 5));
+}
+
+TEST_CASE("a capture begins with what was kept for reuse given back") {
+  if (cuda::environment_is("KFER_CUDA_CACHE", "0")) return;
+  Cuda::deallocate(Cuda::allocate(300 * MiB), 300 * MiB);
+  const std::size_t kept = Cuda::memory().kept();
+  REQUIRE(kept >= 300 * MiB);
+  const auto graph = CudaGraph::capture([] {});
+  CHECK(Cuda::memory().kept() + 300 * MiB <= kept);
+}
+
 TEST_CASE("memory of a graph is nobody else's, before, between and after replays") {
   const std::size_t n = 100000;
   const Words in(counted(n));

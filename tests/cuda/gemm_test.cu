@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <functional>
 #include <limits>
 #include <random>
 #include <vector>
@@ -46,16 +48,23 @@ struct Numbers {
   T* data() const { return static_cast<T*>(device.data()); }
 };
 
-/// n elements on the device, all NaN until written.
+/// The bits of a NaN, which no arithmetic gives.
+template <class T>
+std::vector<T> poison(std::int64_t n) {
+  std::vector<T> out(static_cast<std::size_t>(n));
+  std::memset(static_cast<void*>(out.data()), 0xFF, out.size() * sizeof(T));
+  return out;
+}
+
+/// n elements on the device, all NaN until written, or what is given.
 template <class T>
 struct Result {
   Buffer<Cuda> device;
   std::size_t n;
 
-  explicit Result(std::int64_t size)
-      : device(static_cast<std::size_t>(size) * sizeof(T)), n(static_cast<std::size_t>(size)) {
-    const std::vector<unsigned char> poison(n * sizeof(T), 0xFF);
-    Cuda::copy_from_host(device.data(), poison.data(), poison.size());
+  explicit Result(std::int64_t size) : Result(poison<T>(size)) {}
+  explicit Result(const std::vector<T>& start) : device(start.size() * sizeof(T)), n(start.size()) {
+    Cuda::copy_from_host(device.data(), start.data(), n * sizeof(T));
   }
   T* data() const { return static_cast<T*>(device.data()); }
   std::vector<T> host() const {
@@ -69,6 +78,7 @@ struct Case {
   std::int64_t m, n, k;
   bool ta = false, tb = false, bias = false, relu = false;
   std::int64_t pad = 0;
+  float alpha = 1, beta = 0;
 };
 
 /// Relative to the sum of the products' sizes: rounding of products (TF32: 2^-11 each operand) and of sums.
@@ -81,59 +91,102 @@ constexpr double storage_rounding = sizeof(T) == 2   ? 1.0 / 250
                                     : sizeof(T) == 4 ? 1e-6
                                                      : 1e-15;
 
-/// The largest error of `run(Gemm<T>)` in units of what rounding allows; infinite for NaN, or if something
-/// between the rows of C was written.
-template <class T, class Run>
-double error_of(const Case& c, bool tf32, const Run& run) {
-  const std::int64_t lda = (c.ta ? c.m : c.k) + c.pad, ldb = (c.tb ? c.k : c.n) + c.pad, ldc = c.n + c.pad;
-  const Numbers<T> a(lda * (c.ta ? c.k : c.m), 1), b(ldb * (c.tb ? c.n : c.k), 2), bias(c.n, 3);
-  const Result<T> result(ldc * c.m);
-  run(Gemm<T>{.m = c.m,
-              .n = c.n,
-              .k = c.k,
-              .a = a.data(),
-              .lda = lda,
-              .b = b.data(),
-              .ldb = ldb,
-              .c = result.data(),
-              .ldc = ldc,
-              .transpose_a = c.ta,
-              .transpose_b = c.tb,
-              .bias = c.bias ? bias.data() : nullptr,
-              .relu = c.relu});
-  const std::vector<T> y = result.host();
-  // Rows of op(A) and columns of op(B) in double, each contiguous.
-  std::vector<double> p(static_cast<std::size_t>(c.m * c.k)), q(static_cast<std::size_t>(c.n * c.k));
-  for (std::int64_t i = 0; i < c.m; ++i)
+/// The matrices of a case, and op(A) op(B) in double: computed once for all that is compared with it.
+template <class T>
+class Problem {
+ public:
+  explicit Problem(const Case& c)
+      : c_(c),
+        a_(lda() * (c.ta ? c.k : c.m), 1),
+        b_(ldb() * (c.tb ? c.n : c.k), 2),
+        bias_(c.n, 3),
+        sum_(static_cast<std::size_t>(c.m * c.n)),
+        size_(sum_.size()) {
+    const auto element = [](const Numbers<T>& x, bool transposed, std::int64_t ld, std::int64_t row,
+                            std::int64_t column) {
+      return value(x.host[static_cast<std::size_t>(transposed ? column * ld + row : row * ld + column)]);
+    };
+    std::vector<double> b(static_cast<std::size_t>(c.k * c.n));
     for (std::int64_t l = 0; l < c.k; ++l)
-      p[static_cast<std::size_t>(i * c.k + l)] =
-          value(a.host[static_cast<std::size_t>(c.ta ? l * lda + i : i * lda + l)]);
-  for (std::int64_t j = 0; j < c.n; ++j)
-    for (std::int64_t l = 0; l < c.k; ++l)
-      q[static_cast<std::size_t>(j * c.k + l)] =
-          value(b.host[static_cast<std::size_t>(c.tb ? j * ldb + l : l * ldb + j)]);
-  double worst = 0;
-  for (std::int64_t i = 0; i < c.m; ++i) {
-    for (std::int64_t j = 0; j < c.n; ++j) {
-      double sum = 0, size = 0;
+      for (std::int64_t j = 0; j < c.n; ++j)
+        b[static_cast<std::size_t>(l * c.n + j)] = element(b_, c.tb, ldb(), l, j);
+#pragma omp parallel for
+    for (std::int64_t i = 0; i < c.m; ++i)
       for (std::int64_t l = 0; l < c.k; ++l) {
-        const double x = p[static_cast<std::size_t>(i * c.k + l)] * q[static_cast<std::size_t>(j * c.k + l)];
-        sum += x;
-        size += std::abs(x);
+        const double x = element(a_, c.ta, lda(), i, l);
+        const double* const row = b.data() + l * c.n;
+        double *const sum = sum_.data() + i * c.n, *const size = size_.data() + i * c.n;
+        for (std::int64_t j = 0; j < c.n; ++j) {
+          sum[j] += x * row[j];
+          size[j] += std::abs(x * row[j]);
+        }
       }
-      if (c.bias) sum += value(bias.host[static_cast<std::size_t>(j)]);
-      if (c.relu) sum = std::max(sum, 0.0);
-      const double allowed =
-          product_rounding<T>(tf32) * (1 + size) + storage_rounding<T> * (std::abs(sum) + 1e-3);
-      const double error = std::abs(value(y[static_cast<std::size_t>(i * ldc + j)]) - sum) / allowed;
-      if (!(error <= worst)) worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
-    }
-    for (std::int64_t j = c.n; j < ldc; ++j)
-      if (!std::isnan(value(y[static_cast<std::size_t>(i * ldc + j)])))
-        worst = std::numeric_limits<double>::infinity();
   }
-  return worst;
-}
+
+  /// The largest error of `run(Gemm<T>)` in units of what rounding allows; infinite for NaN, or if something
+  /// between the rows of C was written.
+  template <class Run>
+  double error_of(const Run& run, bool tf32) const {
+    const Case& c = c_;
+    const std::int64_t ldc = c.n + c.pad;
+    std::vector<T> before = poison<T>(ldc * c.m);
+    if (c.beta != 0)
+      for (std::int64_t i = 0; i < c.m; ++i)
+        for (std::int64_t j = 0; j < c.n; ++j)
+          before[static_cast<std::size_t>(i * ldc + j)] = small_number(i, j);
+    const Result<T> result(before);
+    run(Gemm<T>{.m = c.m,
+                .n = c.n,
+                .k = c.k,
+                .a = a_.data(),
+                .lda = lda(),
+                .b = b_.data(),
+                .ldb = ldb(),
+                .c = result.data(),
+                .ldc = ldc,
+                .transpose_a = c.ta,
+                .transpose_b = c.tb,
+                .alpha = c.alpha,
+                .beta = c.beta,
+                .bias = c.bias ? bias_.data() : nullptr,
+                .relu = c.relu});
+    const std::vector<T> y = result.host();
+    double worst = 0;
+    for (std::int64_t i = 0; i < c.m; ++i) {
+      for (std::int64_t j = 0; j < c.n; ++j) {
+        const auto at = static_cast<std::size_t>(i * c.n + j);
+        double want = c.alpha * sum_[at];
+        if (c.beta != 0) want += c.beta * value(small_number(i, j));
+        if (c.bias) want += value(bias_.host[static_cast<std::size_t>(j)]);
+        if (c.relu) want = std::max(want, 0.0);
+        const double allowed =
+            product_rounding<T>(tf32) * (1 + size_[at]) + storage_rounding<T> * (std::abs(want) + 1e-3);
+        const double error = std::abs(value(y[static_cast<std::size_t>(i * ldc + j)]) - want) / allowed;
+        if (!(error <= worst)) worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
+      }
+      for (std::int64_t j = c.n; j < ldc; ++j)
+        if (!std::isnan(value(y[static_cast<std::size_t>(i * ldc + j)])))
+          worst = std::numeric_limits<double>::infinity();
+    }
+    return worst;
+  }
+
+ private:
+  std::int64_t lda() const {
+    return (c_.ta ? c_.m : c_.k) + c_.pad;
+  }
+  std::int64_t ldb() const {
+    return (c_.tb ? c_.k : c_.n) + c_.pad;
+  }
+  /// What C holds before, if it is read.
+  static T small_number(std::int64_t i, std::int64_t j) {
+    return kernels::narrow<T>(static_cast<kernels::accum_t<T>>((i * 5 + j * 3) % 7 - 3));
+  }
+
+  Case c_;
+  Numbers<T> a_, b_, bias_;
+  std::vector<double> sum_, size_;
+};
 
 /// Aligned and not, whole tiles and ragged ones, fewer steps than stages and more, one tile and more tiles
 /// than multiprocessors.
@@ -143,7 +196,8 @@ std::vector<Case> cases() {
     for (const bool tb : {false, true}) {
       out.push_back({128, 256, 64, ta, tb});
       out.push_back({256, 512, 1024, ta, tb, true, true});
-      out.push_back({136, 264, 72, ta, tb, true, false, 8});
+      out.push_back({136, 264, 72, ta, tb, true, false, 8, -0.75f});
+      out.push_back({72, 40, 56, ta, tb, false, true, 8, 0.5f, -1.5f});
       out.push_back({8, 16, 8, ta, tb, false, true});
       out.push_back({101, 67, 43, ta, tb, true, true});
       out.push_back({1, 1, 1, ta, tb});
@@ -153,12 +207,22 @@ std::vector<Case> cases() {
   return out;
 }
 
-template <class T, class Run>
-void check(const char* name, bool tf32, const Run& run) {
+template <class T>
+struct Variant {
+  const char* name;
+  bool tf32;
+  std::function<void(const Gemm<T>&)> run;
+};
+
+template <class T>
+void check(const std::vector<Variant<T>>& variants) {
   for (const Case& c : cases()) {
-    INFO(name, " ", c.m, " x ", c.n, " x ", c.k, ", transposed ", c.ta, c.tb, ", bias ", c.bias, ", relu ",
-         c.relu, ", pad ", c.pad);
-    CHECK(error_of<T>(c, tf32, run) <= 1);
+    const Problem<T> problem(c);
+    for (const Variant<T>& v : variants) {
+      INFO(v.name, " ", c.m, " x ", c.n, " x ", c.k, ", transposed ", c.ta, c.tb, ", bias ", c.bias,
+           ", relu ", c.relu, ", pad ", c.pad, ", alpha ", c.alpha, ", beta ", c.beta);
+      CHECK(problem.error_of(v.run, v.tf32) <= 1);
+    }
   }
 }
 
@@ -168,62 +232,69 @@ void by_cublaslt(const Gemm<kfer::detail::kernel_t<T>>& g) {
   if (g.k == 0) return kernels::gemm(g, Cuda::stream());
   using cublaslt::Epilogue;
   const auto typed = [](const auto* p) { return reinterpret_cast<const T*>(p); };
-  cublaslt::matmul(cublaslt::Matmul<T>{.m = g.m,
-                                       .n = g.n,
-                                       .k = g.k,
-                                       .a = typed(g.a),
-                                       .lda = g.lda,
-                                       .b = typed(g.b),
-                                       .ldb = g.ldb,
-                                       .c = reinterpret_cast<T*>(g.c),
-                                       .ldc = g.ldc,
-                                       .transpose_a = g.transpose_a,
-                                       .transpose_b = g.transpose_b,
-                                       .epilogue = g.bias   ? (g.relu ? Epilogue::relu_bias : Epilogue::bias)
-                                                   : g.relu ? Epilogue::relu
-                                                            : Epilogue::none,
-                                       .bias = typed(g.bias)});
+  const cublaslt::Matmul<T> product{.m = g.m,
+                                    .n = g.n,
+                                    .k = g.k,
+                                    .a = typed(g.a),
+                                    .lda = g.lda,
+                                    .b = typed(g.b),
+                                    .ldb = g.ldb,
+                                    .c = reinterpret_cast<T*>(g.c),
+                                    .ldc = g.ldc,
+                                    .transpose_a = g.transpose_a,
+                                    .transpose_b = g.transpose_b,
+                                    .alpha = g.alpha,
+                                    .beta = g.beta,
+                                    .epilogue = g.bias   ? (g.relu ? Epilogue::relu_bias : Epilogue::bias)
+                                                : g.relu ? Epilogue::relu
+                                                         : Epilogue::none,
+                                    .bias = typed(g.bias)};
+  const bool taken = cublaslt::try_matmul(product);
+  if (!taken) kernels::gemm(g, Cuda::stream());  // as linear does
+  CHECK((taken || g.lda % 8 || g.ldb % 8 || g.ldc % 8));
 }
 
 }  // namespace
 
 TEST_CASE_TEMPLATE("the portable ladder on the device", T, float, bf16, double) {
   const auto s = Cuda::stream();
-  check<T>("naive", false, [&](const Gemm<T>& g) { kernels::gemm_naive(g, s); });
-  check<T>("coalesced", false, [&](const Gemm<T>& g) { kernels::gemm_coalesced(g, s); });
-  check<T>("shared_tile", false, [&](const Gemm<T>& g) { kernels::gemm_shared_tile(g, s); });
-  check<T>("register_tile", false, [&](const Gemm<T>& g) { kernels::gemm_register_tile(g, s); });
-  check<T>("vectorised", false, [&](const Gemm<T>& g) { kernels::gemm_vectorised(g, s); });
-  check<T>("double_buffer", false, [&](const Gemm<T>& g) { kernels::gemm_double_buffer(g, s); });
-  check<T>("shipped", false, [&](const Gemm<T>& g) { kernels::gemm(g, s); });
+  check<T>({{"naive", false, [&](const Gemm<T>& g) { kernels::gemm_naive(g, s); }},
+            {"coalesced", false, [&](const Gemm<T>& g) { kernels::gemm_coalesced(g, s); }},
+            {"shared_tile", false, [&](const Gemm<T>& g) { kernels::gemm_shared_tile(g, s); }},
+            {"register_tile", false, [&](const Gemm<T>& g) { kernels::gemm_register_tile(g, s); }},
+            {"vectorised", false, [&](const Gemm<T>& g) { kernels::gemm_vectorised(g, s); }},
+            {"double_buffer", false, [&](const Gemm<T>& g) { kernels::gemm_double_buffer(g, s); }},
+            {"shipped", false, [&](const Gemm<T>& g) { kernels::gemm(g, s); }}});
 }
 
 TEST_CASE_TEMPLATE("mma.sync, where alignment allows", T, float, bf16) {
+  const auto s = Cuda::stream();
+  constexpr bool tf32 = sizeof(T) == 4;
   int taken = 0;
-  check<T>("mma", sizeof(T) == 4, [&](const Gemm<T>& g) {
-    taken += kernels::gemm_mma_fits(g);
-    kernels::gemm_mma_fits(g) ? kernels::gemm_mma(g, Cuda::stream()) : kernels::gemm(g, Cuda::stream());
-  });
-  CHECK(taken >= 20);
-  check<T>("shipped", sizeof(T) == 4, [](const Gemm<T>& g) { kernels::gemm_tensor_core(g, Cuda::stream()); });
+  check<T>({{"mma", tf32,
+             [&](const Gemm<T>& g) {
+               taken += kernels::gemm_mma_fits(g);
+               kernels::gemm_mma_fits(g) ? kernels::gemm_mma(g, s) : kernels::gemm(g, s);
+             }},
+            {"shipped", tf32, [&](const Gemm<T>& g) { kernels::gemm_tensor_core(g, s); }}});
+  CHECK(taken >= 24);
 }
 
 TEST_CASE("wgmma, where sizes and alignment allow, in both tile widths") {
+  const auto s = Cuda::stream();
   int taken = 0;
-  const auto either = [&]<int N>() {
-    check<bf16>(N == 256 ? "wgmma, 256 wide" : "wgmma, 128 wide", false, [&](const Gemm<bf16>& g) {
-      if (!kernels::gemm_wgmma_fits(g)) return kernels::gemm(g, Cuda::stream());
-      ++taken;
-      if (g.transpose_a)
-        g.transpose_b ? kernels::gemm_wgmma_tiles<N, false, true>(g, Cuda::stream())
-                      : kernels::gemm_wgmma_tiles<N, false, false>(g, Cuda::stream());
-      else
-        g.transpose_b ? kernels::gemm_wgmma_tiles<N, true, true>(g, Cuda::stream())
-                      : kernels::gemm_wgmma_tiles<N, true, false>(g, Cuda::stream());
-    });
+  const auto tiles = [&]<int N>(const Gemm<bf16>& g) {
+    if (!kernels::gemm_wgmma_fits(g)) return kernels::gemm(g, s);
+    ++taken;
+    if (g.transpose_a)
+      g.transpose_b ? kernels::gemm_wgmma_tiles<N, false, true>(g, s)
+                    : kernels::gemm_wgmma_tiles<N, false, false>(g, s);
+    else
+      g.transpose_b ? kernels::gemm_wgmma_tiles<N, true, true>(g, s)
+                    : kernels::gemm_wgmma_tiles<N, true, false>(g, s);
   };
-  either.operator()<128>();
-  either.operator()<256>();
+  check<bf16>({{"wgmma, 128 wide", false, [&](const Gemm<bf16>& g) { tiles.template operator()<128>(g); }},
+               {"wgmma, 256 wide", false, [&](const Gemm<bf16>& g) { tiles.template operator()<256>(g); }}});
   int major = 0;
   cuda::check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, Cuda::ordinal()),
               "cudaDeviceGetAttribute");
@@ -231,11 +302,13 @@ TEST_CASE("wgmma, where sizes and alignment allow, in both tile widths") {
 }
 
 TEST_CASE("cuBLASLt with bias and ReLU") {
-  check<float>("cuBLASLt, TF32", true, by_cublaslt<float>);
-  Cuda::math().strict_fp32 = true;
-  check<float>("cuBLASLt, strict", false, by_cublaslt<float>);
-  Cuda::math().strict_fp32 = false;
-  check<bf16>("cuBLASLt", false, by_cublaslt<bfloat16>);
+  check<float>(
+      {{"cuBLASLt, TF32", true, by_cublaslt<float>}, {"cuBLASLt, strict", false, [](const Gemm<float>& g) {
+                                                        Cuda::math().strict_fp32 = true;
+                                                        by_cublaslt<float>(g);
+                                                        Cuda::math().strict_fp32 = false;
+                                                      }}});
+  check<bf16>({{"cuBLASLt", false, by_cublaslt<bfloat16>}});
 }
 
 TEST_CASE("cuBLASLt's ReLU mask, and the way back through it with the bias's gradient") {

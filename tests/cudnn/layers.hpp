@@ -98,4 +98,16 @@ inline std::vector<Conv2dShape> sample_convolutions() {
           Conv2dShape::of({2, 32, 10, 10}, {48, 8, 3, 3}, {.stride = 2, .padding = 1, .groups = 4})};
 }
 
+/// Shapes at the edge of what makes sense: padding beyond the filter, strides beyond it, dilation and filters
+/// as wide as the image, images of one pixel, many, and one of 2^34 values.
+inline std::vector<Conv2dShape> odd_convolutions() {
+  return {Conv2dShape::of({2, 8, 5, 5}, {16, 8, 1, 1}, {.padding = 2}),
+          Conv2dShape::of({2, 8, 5, 5}, {16, 8, 3, 3}, {.padding = 4}),
+          Conv2dShape::of({1, 8, 3, 3}, {8, 8, 3, 3}, {.stride = 7}),
+          Conv2dShape::of({2, 8, 40, 40}, {16, 8, 3, 3}, {.padding = 1, .dilation = 19}),
+          Conv2dShape::of({2, 1, 28, 28}, {5, 1, 28, 28}, {.padding = 27}),
+          Conv2dShape::of({70000, 8, 1, 1}, {16, 8, 3, 3}, {.padding = 1}),
+          Conv2dShape::of({1, 64, 16384, 16384}, {64, 64, 3, 3}, {.padding = 1})};
+}
+
 }  // namespace kfer::test

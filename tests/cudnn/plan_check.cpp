@@ -100,6 +100,16 @@ class Check {
 
   std::size_t size() const { return graphs_.size(); }
 
+  /// Whether settings of one engine are candidates of their own, told apart by their names: most are.
+  bool tells_settings() const {
+    const auto shape = test::conv_shape(64, 64, 56, 64, 3);
+    const cudnn::Candidates candidates(detail::conv_graph({}, shape, type_of(Precision::bf16)), target_, {});
+    std::set<std::string> engines;
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+      engines.insert(candidates.name(i).substr(0, candidates.name(i).find(',')));
+    return candidates.size() > 2 * engines.size();
+  }
+
  private:
   struct Graph {
     std::string key, shape, name;
@@ -183,6 +193,12 @@ void check_sample(Check& check, const Conv2dShape& s) {
     check({.pass = Pass::backward_weights}, s, p, true);
   }
 }
+/// The passes alone.
+void check_alone(Check& check, const Conv2dShape& s) {
+  for (const Precision p : precisions)
+    for (const Pass pass : {Pass::forward, Pass::backward_data, Pass::backward_weights})
+      check({.pass = pass}, s, p, true);
+}
 void check_epilogues(Check& check, const Conv2dShape& s) {
   for (const Precision p : {Precision::tf32, Precision::bf16}) {
     check({.pass = Pass::none, .relu = true}, s, p, true);
@@ -264,6 +280,8 @@ int main(int argc, char** argv) {
     Check check(list);
     for (const auto& layer : layers) check_passes(check, layer);
     for (const Conv2dShape& s : test::sample_convolutions()) check_sample(check, s);
+    for (const Conv2dShape& s : test::odd_convolutions()) check_alone(check, s);
+    for (const Precision p : precisions) check({.relu = true}, test::sample_convolutions().front(), p, true);
     check_epilogues(check, layers.front().shape);
     // Most engines of fused graphs are compiled at run time, which takes a second each: one layer of a kind
     // will do, and of the kinds those of stride 1 in float.
@@ -277,6 +295,7 @@ int main(int argc, char** argv) {
     }
     check_norms(check, layers.back().shape);
     std::printf("cuDNN %zu, plans for an H200 (sm_90) by its description\n", cudnnGetVersion());
+    if (!check.tells_settings()) throw std::runtime_error("the settings of one engine are not told apart");
     const int failed = check.run();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     std::printf("%zu graphs, %d without a plan, %.0f s\n", check.size(), failed, seconds.count());

@@ -83,6 +83,8 @@ TEST_CASE_FIXTURE(Fixture, "blocks are aligned, counted, and cut from slabs of t
   for (void* block : {a, b, c, d, e}) memory.deallocate(block);
   CHECK(memory.statistics().in_use == 0);
   CHECK(memory.statistics().peak == s.in_use);
+  memory.reset_peak();
+  CHECK(memory.statistics().peak == 0);
   CHECK(memory.statistics().kept() == host.used);
   memory.release();
   CHECK(host.slabs.empty());

@@ -4,47 +4,29 @@
 
 #include "../support/small_net.hpp"
 #include "fuzz.hpp"
-#include "kfer/nn/dropout.hpp"
-#include "kfer/nn/linear.hpp"
 #include "kfer/optim/adam_cpu.hpp"
 
 namespace {
 
 using namespace kfer;
 
+using test::numbers;
 using test::Small;
 
 const std::vector<std::byte>& sound() {
-  static const auto bytes = [] {
+  static const auto bytes = fuzz::saved([](const std::string& path) {
     Small net;
     Adam<> adam(named_parameters(net));
-    TrainingState<float, Cpu> state;
-    state.epoch = 1, state.batch = 2, state.batches_per_epoch = 3;
-    state.history.append({{"loss", 0.25}});
-    state.best = state_dict(net);
-    state.arguments["seed"] = 46;
-    const std::string path = text("/tmp/kfer_fuzz_", static_cast<long>(::getpid()), "_checkpoint");
-    save_checkpoint(path, net, adam, state);
-    auto content = io::read_file(path);
-    ::unlink(path.c_str());
-    return content;
-  }();
+    save_checkpoint(path, net, adam, test::state_of<TrainingState<float, Cpu>>(net));
+  });
   return bytes;
-}
-
-std::vector<float> numbers(Small& net) {
-  auto out = net.fc.weight.value().to_vector();
-  out.push_back(net.fc.bias->value().to_vector()[0]);
-  return out;
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  const auto input = fuzz::bytes(data, size).subspan(1);
-  const auto content = fuzz::sealed(data[0] % 4 ? fuzz::edited(sound(), input)
-                                                : std::vector<std::byte>(input.begin(), input.end()));
+  const auto content = fuzz::damaged(sound(), fuzz::bytes(data, size));
   Small net;
   Adam<> adam(named_parameters(net));
   const auto before = numbers(net);

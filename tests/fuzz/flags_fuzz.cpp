@@ -1,36 +1,11 @@
 // The command line, words split at zero bytes. What is accepted lies in its range, and gives the same values
 // when it is spelled out again.
-#include "kfer/train/flags.hpp"
-
+#include "../support/arguments.hpp"
 #include "fuzz.hpp"
 
 namespace {
 
-struct Arguments {
-  std::int64_t batch_size = 64;
-  int epochs = 10;
-  std::uint64_t seed = 46;
-  double lr = 1e-5;
-  std::string device = "cpu", output = "runs";
-  bool resume = false, shuffle = true;
-  std::optional<std::int64_t> limit;
-  std::vector<std::string> files;
-
-  kfer::Flags flags() {
-    kfer::Flags f("train", "Trains something.");
-    f.add("batch-size,b", batch_size, "images a step", {.min = 1, .max = 4096});
-    f.add("epochs", epochs, "most epochs", {.min = 0});
-    f.add("seed", seed, "of all random numbers");
-    f.add("lr", lr, "learning rate", {.min = 0});
-    f.add("device", device, "where to compute", {.choices = {"cpu", "cuda"}});
-    f.add("output-dir,o", output, "where runs are kept");
-    f.add("resume", resume, "continue a run");
-    f.add("shuffle", shuffle, "draw images in random order");
-    f.add("limit", limit, "use so many images only", {.min = 1});
-    f.operands(files, "FILE", "images");
-    return f;
-  }
-};
+using test::Arguments;
 
 bool parse(Arguments& arguments, const std::vector<std::string>& words) {
   std::vector<const char*> argv{"train"};
@@ -38,7 +13,9 @@ bool parse(Arguments& arguments, const std::vector<std::string>& words) {
     if (word == "--help" || word == "-h" || word == "--version") return false;  // these print
     argv.push_back(word.c_str());
   }
-  return arguments.flags().parse(static_cast<int>(argv.size()), argv.data());
+  auto flags = arguments.flags();
+  flags.operands(arguments.files, "FILE", "images");
+  return flags.parse(static_cast<int>(argv.size()), argv.data());
 }
 
 }  // namespace

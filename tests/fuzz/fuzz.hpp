@@ -55,13 +55,48 @@ inline std::vector<std::byte> edited(std::vector<std::byte> sound, kfer::io::Byt
   return sound;
 }
 
+/// The fuzzer's bytes as they are, or `sound` with the edits that they say, by the first byte; sealed either
+/// way. There is a first byte.
+inline std::vector<std::byte> damaged(const std::vector<std::byte>& sound, kfer::io::Bytes input) {
+  const auto rest = input.subspan(1);
+  return sealed(std::to_integer<unsigned>(input[0]) % 4 ? edited(sound, rest)
+                                                        : std::vector<std::byte>(rest.begin(), rest.end()));
+}
+
+/// A path of this process at which there is no file.
+inline std::string fresh_path(const char* name) {
+  const std::string path = "/tmp/kfer_fuzz_" + std::to_string(::getpid()) + "_" + name;
+  ::unlink(path.c_str());
+  return path;
+}
 /// A file of this process that holds `content`, for parsers that read files.
 inline const std::string& file_with(kfer::io::Bytes content, const char* name) {
   static thread_local std::string path;
-  path = "/tmp/kfer_fuzz_" + std::to_string(::getpid()) + "_" + name;
-  ::unlink(path.c_str());
+  path = fresh_path(name);
   kfer::io::AppendFile(path).write(content);
   return path;
+}
+/// The content of the file that `save(path)` writes.
+template <class Save>
+std::vector<std::byte> saved(const Save& save) {
+  const auto path = fresh_path("sound");
+  save(path);
+  auto content = kfer::io::read_file(path);
+  ::unlink(path.c_str());
+  return content;
+}
+
+/// That a reader's tensors have the stated sizes and are found by their names. Returns the bytes of all.
+template <class File>
+std::size_t check_tensors(const File& file) {
+  std::size_t bytes = 0;
+  for (const auto& [name, view] : file.tensors()) {
+    check(view.data.size() ==
+          static_cast<std::size_t>(view.shape.numel()) * kfer::io::safetensors_item_size(view.dtype));
+    check(file.find(name) == &file.at(name));
+    bytes += view.data.size();
+  }
+  return bytes;
 }
 
 }  // namespace fuzz

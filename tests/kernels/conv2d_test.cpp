@@ -179,20 +179,7 @@ TEST_CASE("conv2d: a gradient of weights that is split repeats its bits in any o
   CHECK(run() == first);
 }
 
-TEST_CASE("conv2d: division by multiplication is division") {
-  for (const int d : {1, 2, 3, 5, 7, 9, 56, 64, 641, 65537, 1 << 30, (1 << 30) + 1, 0x7FFFFFFF}) {
-    const FastDivisor divisor(d);
-    for (const long long k : {0ll, 1ll, 2ll, 3ll, 1000ll, 0x7FFFFFFFll / d, 0x3FFFFFFFll / d})
-      for (const long long n : {k * d - 1, k * d, k * d + 1, k * d + d - 1}) {
-        if (n < 0 || n > 0x7FFFFFFF) continue;
-        CAPTURE(n);
-        CAPTURE(d);
-        CHECK(divisor.divide(static_cast<int>(n)) == n / d);
-      }
-  }
-}
-
-// The fifth step, its instructions acted out by mma_host.cuh; and where it puts things.
+// The fifth step, its instructions acted out by common/ptx_host.cuh; and where it puts things.
 
 TEST_CASE("conv2d 5_tensor_core: all passes, in bf16 and TF32, with either tile") {
   constexpr double tf32 = 0x1p-10;  // both factors rounded to 10 bits of mantissa
@@ -233,13 +220,13 @@ std::vector<std::vector<int>> ldmatrix(const std::vector<int>& memory, const std
 
 template <class T, bool Along>
 void check_tile() {
-  using Shape = MmaShape<T>;
-  using Tile = MmaTile<T, Along, 64, Shape::tile_depth>;
+  constexpr int tile_depth = SmallTensorTile<T>::depth;
+  using Tile = MmaTile<T, Along, 64, tile_depth>;
   constexpr int words = 4 / sizeof(T);  // elements of a bank
   // Every element has a place of its own, and whole vectors are aligned to 16 bytes.
   std::vector<int> memory(Tile::size, -1);
   for (int row = 0; row < 64; ++row)
-    for (int depth = 0; depth < Shape::tile_depth; ++depth) {
+    for (int depth = 0; depth < tile_depth; ++depth) {
       int& m = memory.at(static_cast<std::size_t>(Tile::offset(row, depth)));
       CHECK(m == -1);
       m = row * 1000 + depth;
@@ -251,16 +238,15 @@ void check_tile() {
       for (const int row0 : {0, 16, 48})
         for (const int depth0 : {0, 16}) {
           const auto line = [&](int lane) {
-            const MmaPlace at = ldmatrix_place(is_a, Along, lane);
-            return Tile::offset(row0 + at.row, depth0 + at.depth);
+            const TileElement at = is_a ? ldmatrix_a<T, Along>(lane) : ldmatrix_b<T, Along>(lane);
+            return Tile::offset(row0 + at.outer, depth0 + at.k);
           };
           const auto got = ldmatrix(memory, line, !Along);
           for (int lane = 0; lane < 32; ++lane)
             for (int e = 0; e < 8; ++e) {  // one fragment of A, or two of B
-              const MmaPlace at = is_a ? Shape::a(lane, e) : Shape::b(lane, e % 4);
-              const int row = row0 + at.row + (is_a ? 0 : e / 4 * 8);
+              const TileElement at = is_a ? mma_a<T>(lane, e / 2, e % 2) : mma_b<T>(lane, e / 2, e % 2);
               CHECK(got[static_cast<std::size_t>(lane)][static_cast<std::size_t>(e)] ==
-                    row * 1000 + depth0 + at.depth);
+                    (row0 + at.outer) * 1000 + depth0 + at.k);
             }
           for (int matrix = 0; matrix < 4; ++matrix) {  // its eight lines cover the 32 banks once
             unsigned seen = 0;
@@ -272,9 +258,9 @@ void check_tile() {
     for (int e = 0; e < 4; ++e) {
       unsigned a = 0, b = 0;
       for (int lane = 0; lane < 32; ++lane) {
-        const MmaPlace at = Shape::a(lane, e), bt = Shape::b(lane, e % 2);
-        a |= 1u << Tile::offset(at.row, at.depth) % 32;
-        b |= 1u << Tile::offset(bt.row, bt.depth) % 32;
+        const TileElement at = mma_a<T>(lane, e, 0), bt = mma_b<T>(lane, e, 0);
+        a |= 1u << Tile::offset(at.outer, at.k) % 32;
+        b |= 1u << Tile::offset(bt.outer, bt.k) % 32;
       }
       CHECK(a == 0xFFFFFFFF);
       CHECK(b == 0xFFFFFFFF);
@@ -282,40 +268,7 @@ void check_tile() {
   }
 }
 
-/// Whether `place(lane, e)` names every one of rows x columns once.
-template <class Place>
-bool covers(int elements, int rows, int columns, const Place& place) {
-  std::vector<int> seen(static_cast<std::size_t>(rows * columns));
-  for (int lane = 0; lane < 32; ++lane)
-    for (int e = 0; e < elements; ++e) {
-      const auto [row, column] = place(lane, e);
-      if (row < 0 || row >= rows || column < 0 || column >= columns) return false;
-      if (seen[static_cast<std::size_t>(row * columns + column)]++) return false;
-    }
-  return elements * 32 == rows * columns;
-}
-
 }  // namespace
-
-TEST_CASE("conv2d 5_tensor_core: fragments cover their matrices, as the PTX manual draws them") {
-  CHECK(covers(8, 16, 16, MmaShape<bf16>::a));
-  CHECK(covers(4, 8, 16, MmaShape<bf16>::b));
-  CHECK(covers(4, 16, 8, MmaShape<float>::a));
-  CHECK(covers(2, 8, 8, MmaShape<float>::b));
-  CHECK(covers(4, 16, 8, mma_sum));
-  const auto is = [](MmaPlace p, int row, int depth) { return p.row == row && p.depth == depth; };
-  CHECK(is(MmaShape<bf16>::a(0, 1), 0, 1));  // corners of the manual's figures
-  CHECK(is(MmaShape<bf16>::a(0, 2), 8, 0));
-  CHECK(is(MmaShape<bf16>::a(0, 4), 0, 8));
-  CHECK(is(MmaShape<bf16>::a(31, 7), 15, 15));
-  CHECK(is(MmaShape<bf16>::b(1, 0), 0, 2));
-  CHECK(is(MmaShape<bf16>::b(4, 2), 1, 8));
-  CHECK(is(MmaShape<float>::a(5, 0), 1, 1));
-  CHECK(is(MmaShape<float>::a(5, 1), 9, 1));
-  CHECK(is(MmaShape<float>::a(5, 2), 1, 5));
-  CHECK(is(MmaShape<float>::b(5, 1), 1, 5));
-  CHECK((mma_sum(5, 2).row == 9 && mma_sum(5, 2).column == 2));
-}
 
 TEST_CASE("conv2d 5_tensor_core: tiles in shared memory, and ldmatrix on them, without bank conflicts") {
   check_tile<bf16, true>();

@@ -188,19 +188,26 @@ TEST_CASE_TEMPLATE("accumulate, cast and fill", T, float, k::bf16, double) {
   CHECK(of_bytes.values() == Doubles(1003, 9));
 }
 
-TEST_CASE("division by multiplication is division") {
+TEST_CASE_TEMPLATE("division by multiplication is division", Number, int, unsigned) {
+  constexpr long long most = 0x7FFFFFFF;
   std::mt19937 engine(1);
-  std::vector<unsigned> values{0,   1,     2,     3,          7,          8,          9,
-                               255, 65535, 65536, 0x7FFFFFFF, 0x7FFFFFFE, 0x40000000, 0x3FFFFFFF};
-  for (int i = 0; i < 300; ++i) values.push_back(engine() >> (1 + engine() % 31));
-  for (const unsigned d : values) {
-    if (d == 0) continue;
-    const k::Divider<unsigned> divider(d);
-    for (const unsigned x : values) {
-      unsigned rest = 0;
-      const unsigned q = divider.divide(x, rest);
-      REQUIRE(q == x / d);
-      REQUIRE(rest == x % d);
+  std::vector<long long> divisors{
+      0, 1, 2, 3, 5, 7, 8, 9, 56, 64, 255, 641, 65535, 65536, 65537, 1 << 30, (1 << 30) + 1, most - 1, most};
+  for (int i = 0; i < 300; ++i) divisors.push_back(engine() >> (1 + engine() % 31));
+  for (const long long given : divisors) {
+    const k::FastDivider<Number> fast(given);
+    const k::PlainDivider<Number> plain(given);
+    const long long d = std::max(given, 1ll);  // a divisor of 0 counts as 1
+    std::vector<long long> numbers = divisors;
+    for (const long long q : {0ll, 1ll, 2ll, 3ll, 1000ll, most / d, most / 2 / d})
+      for (const long long n : {q * d - 1, q * d, q * d + 1, q * d + d - 1}) numbers.push_back(n);
+    for (const long long n : numbers) {
+      if (n < 0 || n > most) continue;
+      Number rest = 0;
+      REQUIRE(fast.divide(static_cast<Number>(n), rest) == static_cast<Number>(n / d));
+      REQUIRE(rest == static_cast<Number>(n % d));
+      REQUIRE(plain.divide(static_cast<Number>(n), rest) == static_cast<Number>(n / d));
+      REQUIRE(rest == static_cast<Number>(n % d));
     }
   }
 }

@@ -4,7 +4,7 @@
 #include "kernels/gemm/3_shared_tile.cuh"
 #include "kernels/gemm/4_register_tile.cuh"
 #include "kernels/gemm/5_vectorised.cuh"
-#include "kernels/gemm/shipped.cuh"
+#include "kernels/gemm/shipped_tensor_core.cuh"
 
 #include <doctest/doctest.h>
 
@@ -48,10 +48,14 @@ struct Case {
   long long offset = 0;  ///< elements from an aligned address to the matrices
 };
 
+/// What a sum may be off by, of the sum of its products' sizes.
+template <class T>
+constexpr double rounding_of = sizeof(T) == 8 ? 1e-13 : 4e-6;
+
 /// Runs `run(Gemm<T>)` on random matrices and returns the largest error of C in units of what rounding
 /// allows; infinite if any is NaN or if an element between the rows of C was written.
 template <class T, class Run>
-double error_of(const Case& c, const Run& run) {
+double error_of(const Case& c, const Run& run, double rounding = rounding_of<T>) {
   std::mt19937 random(static_cast<unsigned>(c.m * 7919 + c.n * 31 + c.k));
   const long long lda = (c.ta ? c.m : c.k) + c.pad, ldb = (c.tb ? c.k : c.n) + c.pad, ldc = c.n + c.pad;
   Block<T> a(lda * (c.ta ? c.k : c.m), c.offset), b(ldb * (c.tb ? c.n : c.k), c.offset),
@@ -80,7 +84,7 @@ double error_of(const Case& c, const Run& run) {
               .bias = c.bias ? bias.data() : nullptr,
               .relu = c.relu});
   double worst = 0;
-  const double rounding = sizeof(T) == 8 ? 1e-13 : 4e-6, storage = sizeof(T) == 2 ? 1.0 / 200 : rounding;
+  const double storage = sizeof(T) == 2 ? 1.0 / 200 : rounding_of<T>;
   for (long long i = 0; i < c.m; ++i) {
     for (long long j = 0; j < c.n; ++j) {
       double sum = 0, size = 0;
@@ -125,16 +129,31 @@ std::vector<Case> cases() {
   return out;
 }
 
+/// Rows of a multiple of 16 bytes, as tensor cores want them: one tile and more than there are blocks, fewer
+/// steps of k than stages and several rounds of them, each extent ragged.
+std::vector<Case> aligned_cases() {
+  std::vector<Case> out;
+  for (const bool ta : {false, true})
+    for (const bool tb : {false, true}) {
+      out.push_back({.m = 8, .n = 16, .k = 8, .ta = ta, .tb = tb, .relu = true});
+      out.push_back({.m = 131, .n = 67, .k = 19, .ta = ta, .tb = tb, .alpha = -0.5, .bias = true, .pad = 5});
+      out.push_back({.m = 128, .n = 256, .k = 704, .ta = ta, .tb = tb, .bias = true, .relu = true});
+      out.push_back({.m = 264, .n = 520, .k = 136, .ta = ta, .tb = tb});
+    }
+  return out;
+}
+
 /// In random thread orders.
 template <class T, class Run>
-void check(const char* name, const Run& run) {
+void check(const char* name, const Run& run, const std::vector<Case>& all = cases(),
+           double rounding = rounding_of<T>) {
   unsigned seed = 1;
-  for (const Case& c : cases()) {
+  for (const Case& c : all) {
     INFO(name, " ", c.m, " x ", c.n, " x ", c.k, ", transposed ", c.ta, c.tb, ", alpha ", c.alpha, ", beta ",
          c.beta, ", bias ", c.bias, ", relu ", c.relu, ", pad ", c.pad, ", offset ", c.offset, ", ",
          sizeof(T), " bytes");
     kfer::simt::config.seed = ++seed;
-    CHECK(error_of<T>(c, run) <= 1);
+    CHECK(error_of<T>(c, run, rounding) <= 1);
   }
 }
 
@@ -149,6 +168,42 @@ TEST_CASE_TEMPLATE("every portable gemm is the sum of products", T, float, bf16,
   check<T>("double_buffer", [](const Gemm<T>& g) { gemm_double_buffer(g, {}); });
   check<T>("double_buffer, small tiles", [](const Gemm<T>& g) { gemm_double_buffer<T, 64>(g, {}); });
   check<T>("shipped", [](const Gemm<T>& g) { gemm(g, {}); });
+}
+
+/// Of TF32: the roundings of two factors to 11 bits.
+constexpr double tf32_rounding = 0x1p-10;
+
+TEST_CASE("mma.sync, acted out, is the sum of products") {
+  const auto run = [](const auto& g) {
+    REQUIRE(gemm_mma_fits(g));
+    gemm_mma(g, {});
+  };
+  std::vector<Case> all = aligned_cases();
+  all.push_back({.m = 24, .n = 136, .k = 40, .beta = -1.5, .bias = true});
+  all.push_back({.m = 24, .n = 7, .k = 0, .tb = true, .bias = true});
+  check<bf16>("mma", run, all);
+  check<float>("mma", run, all, tf32_rounding);
+}
+
+TEST_CASE_TEMPLATE("wgmma and the copy engine, acted out, give the sum of products", Width,
+                   std::integral_constant<int, 128>, std::integral_constant<int, 256>) {
+  check<bf16>(
+      "wgmma",
+      [](const Gemm<bf16>& g) {
+        REQUIRE(gemm_wgmma_fits(g));
+        constexpr int N = Width::value;
+        if (g.transpose_a)
+          g.transpose_b ? gemm_wgmma_tiles<N, false, true>(g, {}) : gemm_wgmma_tiles<N, false, false>(g, {});
+        else
+          g.transpose_b ? gemm_wgmma_tiles<N, true, true>(g, {}) : gemm_wgmma_tiles<N, true, false>(g, {});
+      },
+      aligned_cases());
+}
+
+TEST_CASE("gemm on tensor cores takes any size and alignment") {
+  check<bf16>("shipped", [](const Gemm<bf16>& g) { gemm_tensor_core(g, {}); });
+  check<float>(
+      "shipped", [](const Gemm<float>& g) { gemm_tensor_core(g, {}); }, cases(), tf32_rounding);
 }
 
 TEST_CASE("gemm keeps NaN, through ReLU as well") {

@@ -10,6 +10,8 @@
 
 namespace kfer::test {
 
+inline const std::string model_data = std::string(KFER_TEST_DATA) + "/models/";
+
 /// kfer's name of the index-th Keras layer with weights.
 inline std::string layer_name(const std::string& model, std::size_t index, const std::string& keras) {
   if (model == "resnet50") {

@@ -22,8 +22,6 @@ using namespace kfer;
 
 namespace {
 
-const std::string data = std::string(KFER_TEST_DATA) + "/models/";
-
 template <class Model>
 std::string names_of(Model& model) {
   std::string names;
@@ -82,7 +80,7 @@ std::vector<std::byte> tf_autoencoder_data() {
 }  // namespace
 
 TEST_CASE("an autoencoder that TensorFlow saved reconstructs as TensorFlow does") {
-  const auto index = io::read_file(data + "tf_autoencoder.index"), shard = tf_autoencoder_data();
+  const auto index = io::read_file(test::model_data + "tf_autoencoder.index"), shard = tf_autoencoder_data();
   const io::Bytes shards[] = {shard};
   const auto checkpoint = io::TfCheckpoint::parse(index, shards, "tf_autoencoder.index");
   CHECK(checkpoint.tensors().size() == 16);
@@ -101,7 +99,7 @@ TEST_CASE("an autoencoder that TensorFlow saved reconstructs as TensorFlow does"
   load_state_dict(model, dictionary(tensors));
   set_training(model, false);
   const auto y = model(Variable<float>(uniform({4, 3, 16, 16}, {.seed = 1000, .stream = 0})));
-  const auto expected = stored(io::Safetensors::open(data + "tf_autoencoder.safetensors"), "reconstruction");
+  const auto expected = stored(io::Safetensors::open(test::model_data + "tf_autoencoder.safetensors"), "reconstruction");
   REQUIRE(y.shape() == expected.shape());
   CHECK(largest_difference(y.value(), expected) < 1e-5);
 
@@ -110,7 +108,7 @@ TEST_CASE("an autoencoder that TensorFlow saved reconstructs as TensorFlow does"
 }
 
 TEST_CASE("resnet18 and resnet50 in torchvision's form compute torchvision's features") {
-  const auto file = io::Safetensors::open(data + "torchvision.safetensors");
+  const auto file = io::Safetensors::open(test::model_data + "torchvision.safetensors");
   const auto images = uniform({2, 3, 64, 64}, {.seed = 1000, .stream = 0});
   for (const std::string name : {"resnet18", "resnet50"}) {
     CAPTURE(name);
@@ -120,6 +118,12 @@ TEST_CASE("resnet18 and resnet50 in torchvision's form compute torchvision's fea
       set_training(model, false);
       const auto y = model(Variable<float>(images));
       CHECK(largest_difference(y.value(), stored(file, name)) < 1e-4);
+      auto folded = fold_batch_norm(model);
+      const auto z = folded(Variable<float>(images));
+      CHECK(largest_difference(z.value(), stored(file, name)) < 1e-4);
+      CHECK(relative_rms(cast<double>(z.value()), cast<double>(y.value())) < 1e-5);
+      NoGrad no_grad;
+      CHECK(largest_difference(folded(Variable<float>(images)).value(), stored(file, name)) < 1e-4);
     });
   }
   models::with_model({.name = "resnet18", .form = "torchvision"},
@@ -154,7 +158,7 @@ TEST_CASE("resnet18 trains: its gradients are those of finite differences") {
 }
 
 TEST_CASE("lists of arrays are taken in the order of the real Keras models' layers") {
-  const auto table = io::CsvTable::open(data + "parameter_counts.csv");
+  const auto table = io::CsvTable::open(test::model_data + "parameter_counts.csv");
   for (const std::string model : {"autoencoder", "autoencoder_classifier", "conv_net", "resnet50"}) {
     CAPTURE(model);
     const std::string name = model == "resnet50" ? "resnet50_classifier" : model;

@@ -16,8 +16,6 @@ using models::KerasLayer;
 
 namespace {
 
-const std::string data = KFER_TEST_DATA;
-
 /// A model's layers in Keras' layout, as a file would give them, and what they point into.
 struct FormulaModel {
   std::vector<KerasLayer> layers;
@@ -36,7 +34,7 @@ Shape parse_shape(std::string_view text) {
 
 /// Weight number w is stream w of seed 47.
 FormulaModel formula_model(const std::string& model) {
-  const auto table = io::CsvTable::open(data + "/models/keras_layers.csv");
+  const auto table = io::CsvTable::open(test::model_data + "keras_layers.csv");
   FormulaModel out;
   for (std::size_t row = 0; row < table.size(); ++row) {
     if (table.cell(row, 0) != model) continue;
@@ -80,7 +78,7 @@ Variable<float> images() {
 
 /// Largest difference from Keras' output, over its largest element.
 double difference(const std::string& model, const std::vector<float>& got) {
-  const auto expected = io::Safetensors::open(data + "/models/keras.safetensors").values<float>(model);
+  const auto expected = io::Safetensors::open(test::model_data + "keras.safetensors").values<float>(model);
   REQUIRE(got.size() == expected.size());
   double worst = 0, largest = 0;
   for (std::size_t i = 0; i < got.size(); ++i) {
@@ -176,6 +174,8 @@ TEST_CASE("keras: the ResNet50 classifier, and the comparison sees one kernel th
   auto tensors = models::import_keras_layers(keras.layers);
   load(model, tensors);
   CHECK(difference("resnet50_classifier", model(images()).value().to_vector()) < 1e-4);
+  set_training(model, false);
+  CHECK(difference("resnet50_classifier", fold_batch_norm(model)(images()).value().to_vector()) < 1e-4);
 
   for (auto& t : tensors)
     if (t.name == "backbone.layer2.1.conv2.weight")
@@ -210,7 +210,7 @@ TEST_CASE("keras: files of Keras 2 and 3, in every layout, to the last element")
       {"keras3_autoencoder_classifier.weights.h5", "autoencoder_classifier", classifier}};
   for (const auto& expected : files) {
     CAPTURE(expected.name);
-    const auto file = io::Hdf5::open(data + "/io/" + expected.name);
+    const auto file = io::Hdf5::open(std::string(KFER_TEST_DATA "/io/") + expected.name);
     const auto tensors = models::import_keras(file);
     const bool plain = expected.kernels.size() == 4;
     const std::vector<std::string> layers = plain ? std::vector<std::string>{"conv1", "conv2", "conv3", "fc"}
@@ -310,7 +310,7 @@ TEST_CASE("keras: layers that are not those of a model are refused, naming them"
   resnet.layers[4].name = "res2a_branch2a";
   CHECK(refuses(resnet.layers, "", {"res2a_branch2a", "keras-applications"}));
 
-  const auto file = io::Hdf5::open(data + "/io/hdf5_old.h5");
+  const auto file = io::Hdf5::open(KFER_TEST_DATA "/io/hdf5_old.h5");
   CHECK(
       throws_with<FormatError>([&] { models::import_keras(file); }, {"hdf5_old.h5", "no weights of Keras"}));
 }

@@ -14,8 +14,6 @@ using namespace kfer;
 
 namespace {
 
-const std::string data = std::string(KFER_TEST_DATA) + "/models/";
-
 /// Parameters and running statistics of each layer: name -> (total, trainable).
 template <class Model>
 std::map<std::string, ParameterCount> layer_counts(Model& model) {
@@ -34,7 +32,7 @@ template <class Model>
 void check_counts(const std::string& name, std::int64_t classes, Model model) {
   CAPTURE(name);
   CAPTURE(classes);
-  const auto table = io::CsvTable::open(data + "parameter_counts.csv");
+  const auto table = io::CsvTable::open(test::model_data + "parameter_counts.csv");
   const auto ours = layer_counts(model);
   std::size_t layers = 0;
   for (std::size_t row = 0; row < table.size(); ++row) {
@@ -72,7 +70,7 @@ struct Limits {
 template <class Model, class Make, class Output, class Sample>
 void check_training(const std::string& name, int which, const Limits& limits, const Make& make,
                     const Output& output, const Sample& sample, bool reconstruct) {
-  const auto file = io::Safetensors::open(data + name + ".safetensors");
+  const auto file = io::Safetensors::open(test::model_data + name + ".safetensors");
   const test::GoldenCase golden(file, which);
   CAPTURE(name);
   CAPTURE(golden.number("learning_rate"));

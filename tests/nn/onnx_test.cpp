@@ -123,6 +123,18 @@ struct Shared {
   }
 };
 
+/// A residual block that can be folded.
+struct Block {
+  ConvBatchNorm2d<> first, second;
+
+  Variable<> operator()(const Variable<>& x) { return second(first(x), x); }
+  template <class Visitor>
+  void visit(Visitor&& v) {
+    v({"conv1", "bn1"}, first);
+    v({"conv2", "bn2"}, second);
+  }
+};
+
 Variable<> elementwise(const Variable<>& x) {
   const Variable<> constant(uniform<float>({1, 3, 1}, {.seed = 7, .stream = 0}, 0.5, 2));
   const auto positive = exp(x) + abs(x);
@@ -216,6 +228,22 @@ TEST_CASE("a layer used twice is two nodes on one set of weights") {
   CHECK(node(model, "conv_2").inputs == Names{"bn.relu", "conv.weight"});
   CHECK(node(model, "bn.add_2").inputs == Names{"bn_2", "bn.relu"});
   CHECK(model.graph.initializers.size() == state_dict(net).size());
+}
+
+TEST_CASE("a folded network is convolutions, sums and ReLUs") {
+  RandomStream random{.seed = 7, .stream = 0};
+  Block net{{4, 6, 3, random, {.padding = 1}, {.relu = true}},
+            {6, 4, 1, random, {.bias = false}, {.relu = true}}};
+  randomize(net);
+  CHECK(operators(onnx_model(net, {4, 5, 6})) ==
+        Names{"Conv", "BatchNormalization", "Relu", "Conv", "BatchNormalization", "Add", "Relu"});
+  auto folded = fold_batch_norm(net);
+  keep("folded", folded, {4, 5, 6}, [&](const auto& x) { return folded(x); });
+  const auto model = onnx_model(folded, {4, 5, 6});
+  CHECK(operators(model) == Names{"Conv", "Relu", "Conv", "Add", "Relu"});
+  CHECK(node(model, "conv2").inputs == Names{"conv1.relu", "conv2.weight", "conv2.bias"});
+  CHECK(node(model, "conv2.add").inputs == Names{"conv2", "input"});
+  CHECK(node(model, "conv2.relu").inputs == Names{"conv2.add"});
 }
 
 TEST_CASE("frozen parameters and constants are weights like others; the model is left as it was") {

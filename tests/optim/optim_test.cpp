@@ -123,6 +123,20 @@ TEST_CASE("parameters without a gradient stay; none at all is an error") {
   CHECK(!a.has_grad());
 }
 
+#if defined(KFER_TEST_GPU)
+TEST_CASE("a first step cannot be captured, and leaves no moments that were never written") {
+  auto w = leaf({5}, 1);
+  give_gradient(w, 2);
+  FloatAdam adam(Named{{"w", w}});
+  CHECK_THROWS_WITH_AS(captured_graph<D>::type::capture([&] { adam.apply(); }),
+                       doctest::Contains("the first step of 'w' cannot be captured"), DeviceError);
+  CHECK(adam.state().empty());
+  adam.step();
+  for (const auto& [name, moment] : adam.state())
+    for (const float v : moment.to_vector()) CHECK(std::isfinite(v));
+}
+#endif
+
 TEST_CASE_TEMPLATE("an optimiser continued from its saved state takes the same steps, bit for bit", Optimizer,
                    FloatAdam, FloatSgd) {
   const auto make = [](Var& w, Var& b) {

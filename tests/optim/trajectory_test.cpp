@@ -1,11 +1,7 @@
 // Optimisers against the trajectories that PyTorch and Keras computed in float64 (tools/make_oracles.py).
-#include <doctest/doctest.h>
-
-#include <charconv>
-
-#include "kfer/io/safetensors.hpp"
 #include "kfer/optim/schedule.hpp"
-#include "kfer/tensor/compare.hpp"
+
+#include "support/golden.hpp"
 
 #include "support/device.hpp"
 #if !defined(__CUDACC__)
@@ -20,40 +16,11 @@
 #endif
 
 using namespace kfer;
+using test::GoldenCase;
 
 namespace {
 
 using D = test::TestDevice;
-
-/// One case of a golden file: tensors "case<i>/<name>" and metadata "case<i>.<name>".
-struct Case {
-  const io::Safetensors& file;
-  int index;
-
-  std::string text_of(const std::string& key) const {
-    return file.metadata(text("case", index, '.', key)).value();
-  }
-  double number(const std::string& key) const { return numbers(key).at(0); }
-  bool flag(const std::string& key) const { return text_of(key) == "true"; }
-  std::vector<double> numbers(const std::string& key) const {
-    const std::string list = text_of(key);
-    std::vector<double> out;
-    for (const char *p = list.data(), *end = p + list.size(); p < end;) {
-      double value = 0;
-      const auto [next, error] = std::from_chars(p, end, value);
-      REQUIRE(error == std::errc());
-      out.push_back(value);
-      p = next + 1;
-    }
-    return out;
-  }
-  template <class T>
-  Tensor<T, D> tensor(const std::string& name) const {
-    const std::string key = text("case", index, '/', name);
-    const auto values = file.values<float>(key);
-    return Tensor<T, D>(file.at(key).shape, std::span<const T>(std::vector<T>(values.begin(), values.end())));
-  }
-};
 
 template <class T>
 using Named = std::vector<std::pair<std::string, Variable<T, D>>>;
@@ -61,9 +28,10 @@ using Named = std::vector<std::pair<std::string, Variable<T, D>>>;
 /// Steps an optimiser through a case's gradients; returns the largest difference from its weights, over all
 /// steps.
 template <class T, class Optimizer>
-double follow(const Case& c, Variable<T, D> w, Optimizer& optimizer,
+double follow(const GoldenCase& c, Variable<T, D> w, Optimizer& optimizer,
               const std::vector<float>* rates = nullptr) {
-  const auto grads = c.tensor<T>("grads"), expected = c.tensor<T>("w");
+  const auto grads = to_device<D>(c.tensor<T>("grads"));
+  const auto expected = c.tensor<T>("w");
   double worst = 0;
   for (std::int64_t t = 0; t < grads.size(0); ++t) {
     w.zero_grad();
@@ -79,15 +47,10 @@ double follow(const Case& c, Variable<T, D> w, Optimizer& optimizer,
 }  // namespace
 
 TEST_CASE_TEMPLATE("optimisers follow PyTorch's trajectories", T, float, double) {
-  const auto file = io::Safetensors::open(KFER_TEST_DATA "/ops/optim.safetensors");
-  const int cases = std::stoi(file.metadata("cases").value());
-  REQUIRE(cases >= 10);
-  for (int i = 0; i < cases; ++i) {
-    const Case c{file, i};
-    CAPTURE(i);
-    Variable<T, D> w(c.tensor<T>("w0"), true);
+  test::for_each_golden("optim", [](const GoldenCase& c) {
+    Variable<T, D> w(to_device<D>(c.tensor<T>("w0")), true);
     Named<T> named{{"w", w}};
-    const std::string op = c.text_of("op");
+    const std::string op = c.string("op");
     double difference = HUGE_VAL;
     if (op == "SGD") {
       Sgd<T, D> sgd(named, {.lr = c.number("lr"),
@@ -107,23 +70,18 @@ TEST_CASE_TEMPLATE("optimisers follow PyTorch's trajectories", T, float, double)
       difference = follow(c, w, adam);
     }
     CHECK(difference < (std::is_same_v<T, float> ? 1e-6 : 1e-7));  // the file itself is float32
-  }
+  });
 }
 
 TEST_CASE_TEMPLATE("Adam with epsilon_hat follows Keras, with its decaying rate", T, float, double) {
-  const auto file = io::Safetensors::open(KFER_TEST_DATA "/ops/optim_keras.safetensors");
-  const int cases = std::stoi(file.metadata("cases").value());
-  REQUIRE(cases >= 3);
-  for (int i = 0; i < cases; ++i) {
-    const Case c{file, i};
-    CAPTURE(i);
-    const auto rates = file.values<float>(text("case", i, "/lr"));
+  test::for_each_golden("optim_keras", [](const GoldenCase& c) {
+    const auto rates = c.tensor<float>("lr").to_vector();
     if (const double every = c.number("decay_steps"); every > 0) {
       const ExponentialDecay schedule{c.number("initial_lr"), c.number("decay_rate"), every};
       for (std::size_t t = 0; t < rates.size(); ++t)
         CHECK(schedule(static_cast<std::int64_t>(t)) == doctest::Approx(rates[t]).epsilon(1e-6));
     }
-    Variable<T, D> w(c.tensor<T>("w0"), true);
+    Variable<T, D> w(to_device<D>(c.tensor<T>("w0")), true);
     const auto betas = c.numbers("betas");
     Adam<T, D> adam(
         Named<T>{{"w", w}},
@@ -134,5 +92,5 @@ TEST_CASE_TEMPLATE("Adam with epsilon_hat follows Keras, with its decaying rate"
     const auto last = keras.narrow(keras.size(0) - 1, 1).reshape(w.shape());
     const double path = largest_difference(last, c.tensor<T>("w0"));
     CHECK(largest_difference(w.value(), last) < 3e-4 * path + 1e-7);
-  }
+  });
 }

@@ -84,11 +84,11 @@ class Onnx(unittest.TestCase):
 
     def test_small_networks_of_all_operations(self):
         with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run([TESTS_OF_NN, "--test-case=small networks of all operations*"], capture_output=True,
+            done = subprocess.run([TESTS_OF_NN, "--test-case=small networks of all operations*,a folded network*"], capture_output=True,
                                   text=True, env=dict(ENVIRONMENT, KFER_ONNX_NETWORKS=folder), timeout=300)
             self.assertEqual(done.returncode, 0, done.stdout)
             names = sorted(name[:-len(".onnx")] for name in os.listdir(folder) if name.endswith(".onnx"))
-            self.assertEqual(names, ["elementwise", "layers", "shapes", "shared"])
+            self.assertEqual(names, ["elementwise", "folded", "layers", "shapes", "shared"])
             for name in names:
                 with self.subTest(name):
                     path = os.path.join(folder, name)
@@ -144,6 +144,14 @@ class Onnx(unittest.TestCase):
         self.export({"model": "resnet50"}, ["--model", "resnet50", "--form", "keras"])
         model, _, _ = self.check("features", [2048])
         self.assertEqual(self.strides_of(model, "layer2.0"), [[2, 2], [1, 1]])
+        self.assertNotIn("BatchNormalization", self.operators(model))
+
+    def test_batch_norms_are_kept_where_asked_for(self):
+        for form in ("keras", "torchvision"):
+            with self.subTest(form):
+                self.export({"model": "resnet50"}, ["--model", "resnet50", "--form", form], "--keep-batch-norm")
+                model, _, _ = self.check("features", [2048])
+                self.assertEqual(self.operators(model).count("BatchNormalization"), 53)
 
     def test_resnet50_of_torchvision(self):
         self.export({"model": "resnet50"}, ["--model", "resnet50", "--form", "torchvision"])
@@ -159,6 +167,10 @@ class Onnx(unittest.TestCase):
         self.export({"model": "resnet50_classifier"},
                     ["--model", "resnet50_classifier", "--classes", 7, "--form", "torchvision"], "--image-size", 96)
         self.check("logits", [7])
+
+    @staticmethod
+    def operators(model):
+        return [node.op_type for node in model.graph.node]
 
     @staticmethod
     def strides_of(model, block):

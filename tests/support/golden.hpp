@@ -34,15 +34,20 @@ class GoldenCase {
   std::int64_t integer(const std::string& key) const {
     return std::strtoll(string(key).c_str(), nullptr, 10);
   }
-  std::vector<int> integers(const std::string& key) const {
-    std::vector<int> out;
+  std::vector<double> numbers(const std::string& key) const {
+    std::vector<double> out;
     const std::string list = string(key);
     for (const char* p = list.c_str(); *p;) {
       char* end = nullptr;
-      out.push_back(static_cast<int>(std::strtol(p, &end, 10)));
+      out.push_back(std::strtod(p, &end));
+      require<FormatError>(end != p, name_, ": parameter '", key, "' is no list of numbers: ", list);
       p = *end == ',' ? end + 1 : end;
     }
     return out;
+  }
+  std::vector<int> integers(const std::string& key) const {
+    const auto list = numbers(key);
+    return {list.begin(), list.end()};
   }
 
  private:

@@ -11,19 +11,8 @@
 #include "support/small_net.hpp"
 
 using namespace kfer;
-
-namespace {
-
+using test::numbers;
 using test::Small;
-
-std::vector<float> numbers(Small& net) {
-  std::vector<float> out;
-  for (const auto& [name, value] : state_dict(net))
-    for (const float v : value.to_vector()) out.push_back(v);
-  return out;
-}
-
-}  // namespace
 
 TEST_CASE("a saved state, damaged anywhere, is refused") {
   const test::TemporaryDirectory dir;
@@ -32,12 +21,7 @@ TEST_CASE("a saved state, damaged anywhere, is refused") {
   Adam<> adam(named_parameters(net));
   backward(mean(net.fc(Variable<>(full({1, 2}, 0.5f)))));
   adam.step();
-  TrainingState<float, Cpu> state;
-  state.epoch = 1, state.batch = 2, state.batches_per_epoch = 3;
-  state.history.append({{"loss", 0.25}});
-  state.best = state_dict(net);
-  state.arguments["seed"] = 46;
-  save_checkpoint(path, net, adam, state);
+  save_checkpoint(path, net, adam, test::state_of<TrainingState<float, Cpu>>(net));
   const auto good = io::read_file(path);
   REQUIRE(load_checkpoint(path, net, adam).batch == 2);
 

@@ -88,6 +88,35 @@ TEST_CASE("a skipped batch changes nothing but the dropout's place") {
     }
 }
 
+TEST_CASE("a bad batch that stops a run leaves the model, its statistics and the optimiser as they were") {
+  for (const bool gradient : {false, true}) {
+    CAPTURE(gradient);
+    Run before("", epochs, 0);
+    before.options.clip_norm = 0;
+    before.before_batch = [](std::int64_t taken) {
+      if (taken == bad_epoch * Run::batches + bad_batch - 1) ::raise(SIGINT);
+    };
+    CHECK(before.fit().interrupted);
+    Run run("", epochs, 0);
+    run.options.clip_norm = 0;
+    Trainer trainer(run.net, run.optimizer, run.options);
+    CHECK_THROWS_AS(trainer.fit(run.loader, spoilt_loss(run, gradient),
+                                [] {
+                                  return Metrics{{"val_loss", 1}};
+                                }),
+                    NumericError);
+    CHECK(run.optimizer.steps() == before.optimizer.steps());
+    auto expected = state_dict(before.net), obtained = state_dict(run.net);
+    for (auto& moment : before.optimizer.state()) expected.push_back(moment);
+    for (auto& moment : run.optimizer.state()) obtained.push_back(moment);
+    REQUIRE(expected.size() == obtained.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      CAPTURE(expected[i].first);
+      CHECK(expected[i].second.to_vector() == obtained[i].second.to_vector());
+    }
+  }
+}
+
 TEST_CASE("a run that skips resumes bit for bit around the skipped batch") {
   tiny::Scratch scratch;
   const auto session = [&](const std::string& name, bool resume, std::int64_t stop_at) {

@@ -34,8 +34,12 @@ class Variable {
   }
 
   const tensor_type& value() const { return state_->value; }
-  /// The value for writing: what optimisers and initialisers do to leaves.
-  tensor_type& mutable_value() { return state_->value; }
+  /// The value for writing: what optimisers and initialisers do to leaves. Ask again for every change: what
+  /// is kept of the value so far (see rounded()) goes.
+  tensor_type& mutable_value() {
+    state_->rounded.reset();
+    return state_->value;
+  }
   const Shape& shape() const { return state_->value.shape(); }
   std::int64_t size(std::int64_t dim) const { return state_->value.size(dim); }
   std::int64_t numel() const { return state_->value.numel(); }
@@ -72,7 +76,20 @@ class Variable {
   /// Brings a leaf's value into another memory order, once, so that later uses need no copy. What the
   /// elements are does not change. Not while another thread reads the same leaf.
   void settle(const Layout& layout) const {
-    if (is_leaf()) state_->value = state_->value.to(layout);
+    if (!is_leaf() || state_->value.layout() == layout) return;
+    state_->value = state_->value.to(layout);
+    state_->rounded.reset();
+  }
+
+  /// A leaf's value rounded to bfloat16, in the same memory order, where it is kept from step to step; else
+  /// null. `cast` makes it, optimisers on devices that capture write it together with the value.
+  const Tensor<bfloat16, D>* rounded() const { return state_->rounded.get(); }
+  void keep_rounded(Tensor<bfloat16, D> copy) const {
+    state_->rounded = std::make_unique<Tensor<bfloat16, D>>(std::move(copy));
+  }
+  /// Both for writing, by who writes both. The copy may be null.
+  std::pair<tensor_type&, Tensor<bfloat16, D>*> mutable_both() {
+    return {state_->value, state_->rounded.get()};
   }
 
   // Machinery, used by `record` and `backward`.
@@ -96,6 +113,7 @@ class Variable {
  private:
   struct State {
     tensor_type value, grad;
+    std::unique_ptr<Tensor<bfloat16, D>> rounded;
     bool requires_grad = false, has_grad = false;
     std::shared_ptr<Node> node;
   };

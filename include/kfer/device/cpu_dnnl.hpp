@@ -11,8 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "kfer/device/cpu.hpp"
 #include "kfer/core/layout.hpp"
+#include "kfer/device/cpu.hpp"
 
 namespace kfer::onednn {
 
@@ -94,19 +94,20 @@ inline dnnl::memory memory(const Desc& d, const void* data) {
   return dnnl::memory(d, engine(), const_cast<void*>(data));
 }
 
-/// Attributes with which every primitive of kfer is made: scratch memory comes from kfer's allocator.
-inline dnnl::primitive_attr attributes(bool relu = false) {
+/// Attributes with which every primitive of kfer is made: scratch memory comes from kfer's allocator. What is
+/// done to the result: `residual` is added, a tensor like it (DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) |
+/// DNNL_ARG_SRC_1); then ReLU.
+inline dnnl::primitive_attr attributes(bool relu = false, const Desc* residual = nullptr) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (relu) {
-    dnnl::post_ops ops;
+  dnnl::post_ops ops;
+  if (residual) ops.append_binary(dnnl::algorithm::binary_add, *residual);
 #if DNNL_VERSION_MAJOR >= 3
-    ops.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+  if (relu) ops.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
 #else
-    ops.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+  if (relu) ops.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
 #endif
-    attr.set_post_ops(ops);
-  }
+  attr.set_post_ops(ops);
   return attr;
 }
 

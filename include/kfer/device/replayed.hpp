@@ -2,10 +2,9 @@
 // rate, a step number.
 //
 //   struct Rates { float lr; float correction; };
-//   ReplayedValue<Rates, D> rates;                           // a member of the optimiser
-//   rates.set({lr, correction});                             // the host, before every step, eager or
-//   replayed kernel(..., rates.value(), rates.device(), D::stream())  // a kernel reads *device if it is not
-//   null, else value
+//   ReplayedValue<Rates, D> rates;          // a member of the optimiser
+//   rates.set({lr, correction});            // the host, before every step, eager or replayed
+//   kernel(rates.value(), rates.device());  // reads *device if that is not null, else value
 #pragma once
 
 #include <cstddef>
@@ -16,8 +15,8 @@ namespace kfer {
 
 /// The value as kernels on D see it. A device that can capture work offers
 /// `const void* D::replayed_slot(const std::shared_ptr<const void>& cell, std::size_t bytes)`: during a
-/// capture, device memory that holds the cell's bytes at every replay, else null. On other devices (Cpu,
-/// Simt) there is only the value.
+/// capture, device memory that holds the cell's bytes at every replay, else null. On the Cpu there is only
+/// the value.
 ///
 /// A copy is a value of its own; a captured graph follows the original, also if that is moved.
 template <class V, class D>

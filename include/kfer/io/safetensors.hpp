@@ -87,6 +87,17 @@ TensorView tensor_view(std::span<const T> values, const Shape& shape) {
 
 namespace detail {
 
+/// The elements of tensor `name` of `file`. Throws FormatError if they are of another type than T.
+template <class T>
+std::vector<T> elements(const TensorView& view, std::string_view file, std::string_view name) {
+  static_assert(!std::is_same_v<T, bool>, "read BOOL through at(name).data");
+  require<FormatError>(view.dtype == safetensors_dtype<T>, "'", file, "': tensor '", name, "' is ",
+                       view.dtype, ", expected ", safetensors_dtype<T>);
+  std::vector<T> out(view.data.size() / sizeof(T));
+  if (!out.empty()) std::memcpy(out.data(), view.data.data(), view.data.size());
+  return out;
+}
+
 /// Where the checksum stands in a header, and the two entries of metadata that tell of it.
 inline constexpr std::string_view checksum_key = "kfer.crc32c", writer_key = "writer", writer_kfer = "kfer";
 inline constexpr std::string_view checksum_place = R"({"__metadata__": {"kfer.crc32c": ")";
@@ -161,13 +172,7 @@ class Safetensors {
   /// The elements of tensor `name`. Throws FormatError if it is missing or of another type than T.
   template <class T>
   std::vector<T> values(const std::string& name) const {
-    static_assert(!std::is_same_v<T, bool>, "read BOOL through at(name).data");
-    const auto& view = at(name);
-    require<FormatError>(view.dtype == safetensors_dtype<T>, "'", name_, "': tensor '", name, "' is ",
-                         view.dtype, ", expected ", safetensors_dtype<T>);
-    std::vector<T> out(view.data.size() / sizeof(T));
-    if (!out.empty()) std::memcpy(out.data(), view.data.data(), view.data.size());
-    return out;
+    return detail::elements<T>(at(name), name_, name);
   }
 
  private:

@@ -119,13 +119,7 @@ class TfCheckpoint {
   /// The elements of tensor `name`. Throws FormatError if it is missing or of another type than T.
   template <class T>
   std::vector<T> values(std::string_view name) const {
-    static_assert(!std::is_same_v<T, bool>, "read BOOL through at(name).data");
-    const auto& view = at(name);
-    require<FormatError>(view.dtype == safetensors_dtype<T>, "'", name_, "': tensor '", name, "' is ",
-                         view.dtype, ", expected ", safetensors_dtype<T>);
-    std::vector<T> out(view.data.size() / sizeof(T));
-    if (!out.empty()) std::memcpy(out.data(), view.data.data(), view.data.size());
-    return out;
+    return detail::elements<T>(at(name), name_, name);
   }
   /// The elements of a tensor of strings. Throws FormatError if there is none of that name.
   std::vector<std::string_view> strings(std::string_view name) const {

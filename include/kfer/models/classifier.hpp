@@ -197,8 +197,8 @@ class Classifier {
         logits_(with_model<float, D>(info_.model, [&]<class Model>(Model& model) {
           load_weights(model, file);
           set_training(model, false);
-          set_requires_grad(model, false);
-          return std::make_shared<Function>([model](const auto& x) mutable { return model(x); });
+          return std::make_shared<Function>(
+              [model = fold_batch_norm(std::move(model))](const auto& x) mutable { return model(x); });
         })) {}
   /// Weights from a file. Throws IoError and FormatError also for one that cannot be read.
   explicit Classifier(const std::string& path, const ClassifierOptions& options = {})

@@ -29,14 +29,14 @@ struct ResNetConfig {
 
 /// The projection on the shortcut of a residual block that changes its size, else nothing.
 template <FloatingElement T, class D>
-using ResNetShortcut = std::optional<Sequential<Conv2d<T, D>, BatchNorm2d<T, D>>>;
+using ResNetShortcut = std::optional<ConvBatchNorm2d<T, D>>;
 
 template <FloatingElement T, class D>
 ResNetShortcut<T, D> resnet_shortcut(std::int64_t in, std::int64_t out, std::int64_t stride,
                                      RandomStream& random, const ResNetConfig& config) {
   if (stride == 1 && in == out) return std::nullopt;
-  return Sequential(Conv2d<T, D>(in, out, 1, random, {.stride = stride, .bias = config.conv_bias}),
-                    BatchNorm2d<T, D>(out, config.norm(false)));
+  return ConvBatchNorm2d<T, D>(in, out, 1, random, {.stride = stride, .bias = config.conv_bias},
+                               config.norm(false));
 }
 
 /// 1x1 reduce, 3x3, 1x1 expand by 4, each with batch norm; ReLU after the sum with the shortcut.
@@ -47,39 +47,29 @@ struct Bottleneck {
   using parameter_type = Variable<parameter_t<T>, D>;
   static constexpr std::int64_t expansion = 4;
 
-  Conv2d<T, D> conv1;
-  BatchNorm2d<T, D> bn1;
-  Conv2d<T, D> conv2;
-  BatchNorm2d<T, D> bn2;
-  Conv2d<T, D> conv3;
-  BatchNorm2d<T, D> bn3;
+  ConvBatchNorm2d<T, D> reduce, spatial, expand;
   ResNetShortcut<T, D> downsample;
 
   Bottleneck(std::int64_t in, std::int64_t width, std::int64_t stride, RandomStream& random,
              const ResNetConfig& config)
-      : conv1(in, width, 1, random,
-              {.stride = config.stride_on_first ? stride : 1, .bias = config.conv_bias}),
-        bn1(width, config.norm(true)),
-        conv2(width, width, 3, random,
-              {.stride = config.stride_on_first ? 1 : stride, .padding = 1, .bias = config.conv_bias}),
-        bn2(width, config.norm(true)),
-        conv3(width, width * expansion, 1, random, {.bias = config.conv_bias}),
-        bn3(width * expansion, config.norm(true)),
+      : reduce(in, width, 1, random,
+               {.stride = config.stride_on_first ? stride : 1, .bias = config.conv_bias}, config.norm(true)),
+        spatial(width, width, 3, random,
+                {.stride = config.stride_on_first ? 1 : stride, .padding = 1, .bias = config.conv_bias},
+                config.norm(true)),
+        expand(width, width * expansion, 1, random, {.bias = config.conv_bias}, config.norm(true)),
         downsample(resnet_shortcut<T, D>(in, width * expansion, stride, random, config)) {}
 
   Variable<T, D> operator()(const Variable<T, D>& x) {
-    const auto y = conv3(bn2(conv2(bn1(conv1(x)))));
-    return bn3(y, downsample ? (*downsample)(x) : x);
+    const auto y = spatial(reduce(x));
+    return expand(y, downsample ? (*downsample)(x) : x);
   }
 
   template <class Visitor>
   void visit(Visitor&& v) {
-    v("conv1", conv1);
-    v("bn1", bn1);
-    v("conv2", conv2);
-    v("bn2", bn2);
-    v("conv3", conv3);
-    v("bn3", bn3);
+    v({"conv1", "bn1"}, reduce);
+    v({"conv2", "bn2"}, spatial);
+    v({"conv3", "bn3"}, expand);
     v("downsample", downsample);
   }
 };
@@ -93,15 +83,13 @@ struct ResNetTrunk {
   using value_type = Variable<typename Block::value_type, typename Block::device_type>;
   static constexpr std::int64_t features = 512 * Block::expansion;
 
-  Conv2d<typename Block::value_type, typename Block::device_type> conv1;
-  BatchNorm2d<typename Block::value_type, typename Block::device_type> bn1;
+  ConvBatchNorm2d<typename Block::value_type, typename Block::device_type> stem;
   MaxPool2d pool{{.kernel = 3, .stride = 2, .padding = 1}};
   std::vector<Block> layer1, layer2, layer3, layer4;
 
   /// `depths`: blocks of each stage.
   ResNetTrunk(std::array<int, 4> depths, RandomStream& random, const ResNetConfig& config)
-      : conv1(3, 64, 7, random, {.stride = 2, .padding = 3, .bias = config.conv_bias}),
-        bn1(64, config.norm(true)) {
+      : stem(3, 64, 7, random, {.stride = 2, .padding = 3, .bias = config.conv_bias}, config.norm(true)) {
     std::int64_t in = 64, width = 64;
     for (std::size_t s = 0; s < 4; ++s, width *= 2)
       for (int i = 0; i < depths[s]; ++i, in = width * Block::expansion)
@@ -109,7 +97,7 @@ struct ResNetTrunk {
   }
 
   value_type operator()(const value_type& x) {
-    auto y = pool(bn1(conv1(x)));
+    auto y = pool(stem(x));
     for (auto* stage : stages())
       for (auto& block : *stage) y = block(y);
     return global_avg_pool(y);
@@ -117,8 +105,7 @@ struct ResNetTrunk {
 
   template <class Visitor>
   void visit(Visitor&& v) {
-    v("conv1", conv1);
-    v("bn1", bn1);
+    v({"conv1", "bn1"}, stem);
     v("layer1", layer1);
     v("layer2", layer2);
     v("layer3", layer3);
@@ -163,17 +150,14 @@ struct ResNet50Classifier {
   /// Takes the first 120 Keras layers out of training, as published: everything up to and including
   /// conv4_block4_3_conv, which is layer3[3].conv3 here; its batch norm and all that follows train.
   void freeze_as_published() {
-    set_frozen(backbone.conv1, true);
-    set_frozen(backbone.bn1, true);
+    set_frozen(backbone.stem, true);
     for (auto* stage : {&backbone.layer1, &backbone.layer2})
       for (auto& block : *stage) set_frozen(block, true);
     for (std::size_t i = 0; i < 3; ++i) set_frozen(backbone.layer3[i], true);
     auto& last = backbone.layer3[3];
-    set_frozen(last.conv1, true);
-    set_frozen(last.bn1, true);
-    set_frozen(last.conv2, true);
-    set_frozen(last.bn2, true);
-    set_frozen(last.conv3, true);
+    set_frozen(last.reduce, true);
+    set_frozen(last.spatial, true);
+    set_frozen(last.expand.conv, true);
   }
 
   template <class Visitor>

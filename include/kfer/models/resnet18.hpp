@@ -13,31 +13,24 @@ struct BasicBlock {
   using parameter_type = Variable<parameter_t<T>, D>;
   static constexpr std::int64_t expansion = 1;
 
-  Conv2d<T, D> conv1;
-  BatchNorm2d<T, D> bn1;
-  Conv2d<T, D> conv2;
-  BatchNorm2d<T, D> bn2;
+  ConvBatchNorm2d<T, D> first, second;
   ResNetShortcut<T, D> downsample;
 
   BasicBlock(std::int64_t in, std::int64_t width, std::int64_t stride, RandomStream& random,
              const ResNetConfig& config)
-      : conv1(in, width, 3, random, {.stride = stride, .padding = 1, .bias = config.conv_bias}),
-        bn1(width, config.norm(true)),
-        conv2(width, width, 3, random, {.padding = 1, .bias = config.conv_bias}),
-        bn2(width, config.norm(true)),
+      : first(in, width, 3, random, {.stride = stride, .padding = 1, .bias = config.conv_bias},
+              config.norm(true)),
+        second(width, width, 3, random, {.padding = 1, .bias = config.conv_bias}, config.norm(true)),
         downsample(resnet_shortcut<T, D>(in, width, stride, random, config)) {}
 
   Variable<T, D> operator()(const Variable<T, D>& x) {
-    const auto y = conv2(bn1(conv1(x)));
-    return bn2(y, downsample ? (*downsample)(x) : x);
+    return second(first(x), downsample ? (*downsample)(x) : x);
   }
 
   template <class Visitor>
   void visit(Visitor&& v) {
-    v("conv1", conv1);
-    v("bn1", bn1);
-    v("conv2", conv2);
-    v("bn2", bn2);
+    v({"conv1", "bn1"}, first);
+    v({"conv2", "bn2"}, second);
     v("downsample", downsample);
   }
 };

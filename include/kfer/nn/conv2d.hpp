@@ -44,22 +44,32 @@ struct Conv2d {
     if (config.bias) bias.emplace(zeros<P, D>({out}), true);
   }
 
-  Variable<T, D> operator()(const Variable<T, D>& x) const { return (*this)(x, std::nullopt); }
+  Variable<T, D> operator()(const Variable<T, D>& x) const { return apply(x, std::nullopt, nullptr); }
   /// The same followed by dropout, fused; pass a Dropout layer's `mask()`. Needs `relu`.
   Variable<T, D> operator()(const Variable<T, D>& x, const std::optional<DropoutMask>& dropout) const {
-    Conv2dOptions all = options;
-    all.dropout = dropout;
-    // In the operation's order before it is rounded, so that this is done once and not at every use.
-    if constexpr (!std::same_as<P, T>)
-      weight.settle(conv2d_impl<T, D>::weight_layout(Conv2dShape::of(x.shape(), weight.shape(), all)));
-    const auto b = detail::rounded<T>(bias);
-    return detail::observed(this, conv2d(x, cast<T>(weight), b ? &*b : nullptr, all));
+    return apply(x, dropout, nullptr);
+  }
+  /// The same plus a residual of the result's shape, added before the ReLU.
+  Variable<T, D> operator()(const Variable<T, D>& x, const Variable<T, D>& residual) const {
+    return apply(x, std::nullopt, &residual);
   }
 
   template <class Visitor>
   void visit(Visitor&& v) {
     v("weight", weight);
     v("bias", bias);
+  }
+
+ private:
+  Variable<T, D> apply(const Variable<T, D>& x, const std::optional<DropoutMask>& dropout,
+                       const Variable<T, D>* residual) const {
+    Conv2dOptions all = options;
+    all.dropout = dropout;
+    // In the operation's order before it is rounded, so that this is done once and not at every use.
+    if constexpr (!std::same_as<P, T>)
+      weight.settle(conv2d_impl<T, D>::weight_layout(Conv2dShape::of(x.shape(), weight.shape(), all)));
+    const auto b = detail::rounded<T>(bias);
+    return detail::observed(this, conv2d(x, cast<T>(weight), b ? &*b : nullptr, all, residual));
   }
 };
 

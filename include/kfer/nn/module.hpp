@@ -13,10 +13,14 @@
 //   RandomStream               random state: part of a training state, not of the weights
 //   bool "training", "frozen"  the mode
 //
+// The members of a child that torchvision has no name for go by names of its parent's scope:
+// v({"conv1", "bn1"}, child).
+//
 // A Variable is a handle, so a copy of a module shares its parameters.
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,6 +55,8 @@ inline constexpr bool is_vector<std::vector<X>> = true;
 struct AnyVisitor {
   template <class X>
   void operator()(std::string_view, X&) const {}
+  template <class X>
+  void operator()(std::initializer_list<std::string_view>, X&) const {}
 };
 
 }  // namespace detail
@@ -100,6 +106,12 @@ class Walker {
           "a module's visit() names something that is no parameter, buffer, module, random stream or mode");
       (*member_)(std::as_const(path), x);
     }
+  }
+  /// Members of `x` called by names of this scope instead of their own.
+  template <class X>
+  void operator()(std::initializer_list<std::string_view> names, X& x) const {
+    (*module_)(prefix_, x);
+    x.visit([&, name = names.begin()](std::string_view, auto& member) mutable { (*this)(*name++, member); });
   }
 
  private:

@@ -4,6 +4,7 @@
 #include "kfer/nn/activation.hpp"
 #include "kfer/nn/batch_norm.hpp"
 #include "kfer/nn/conv2d.hpp"
+#include "kfer/nn/conv_batch_norm.hpp"
 #include "kfer/nn/conv_transpose2d.hpp"
 #include "kfer/nn/dropout.hpp"
 #include "kfer/nn/init.hpp"

@@ -145,14 +145,20 @@ class OnnxTranslator {
     require_inference(!op.epilogue.dropout);
     const auto& s = op.shape;
     const auto layer = layer_of(in[1], "conv2d");
-    return relu_if(op.epilogue.relu,
-                   emit("Conv", layer, names(in),
-                        {{"dilations", pair(s.dilation)},
-                         {"group", s.groups},
-                         {"kernel_shape", ints(s.kernel_height, s.kernel_width)},
-                         {"pads", both_sides(s.padding)},
-                         {"strides", pair(s.stride)}}),
-                   layer);
+    auto inputs = names(in);
+    std::string residual;
+    if (op.has_residual) {
+      residual = std::move(inputs.back());
+      inputs.pop_back();
+    }
+    auto y = emit("Conv", layer, std::move(inputs),
+                  {{"dilations", pair(s.dilation)},
+                   {"group", s.groups},
+                   {"kernel_shape", ints(s.kernel_height, s.kernel_width)},
+                   {"pads", both_sides(s.padding)},
+                   {"strides", pair(s.stride)}});
+    if (op.has_residual) y = emit("Add", layer + ".add", {std::move(y), std::move(residual)});
+    return relu_if(op.epilogue.relu, std::move(y), layer);
   }
   /// `op.shape` is that of the convolution from the result to the input.
   std::string translate(const ConvTranspose2dBackward<float, D>& op, const Inputs& in) {

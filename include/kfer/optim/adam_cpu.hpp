@@ -1,11 +1,9 @@
 // Adam's step on the Cpu: one pass over weights, gradients and moments, as fast as memory delivers them.
 #pragma once
 
-#include "kfer/core/parallel.hpp"
-#include "kfer/device/cpu.hpp"
 #include "kfer/optim/adam.hpp"
 #include "kfer/optim/simd_sqrt.hpp"
-#include "kfer/tensor/relayout.hpp"
+#include "kfer/optim/step_cpu.hpp"
 
 namespace kfer {
 namespace detail {
@@ -62,16 +60,8 @@ void adam_piece(const ParameterPiece<T>& p, const AdamCoefficients& c) {
 }  // namespace detail
 
 template <class T>
-requires std::floating_point<T>
-struct adam_impl<T, Cpu> {
-  static constexpr std::int64_t piece_size = 16384;
-
-  static void run(std::span<const ParameterPiece<T>> pieces, const AdamCoefficients& c) {
-    parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
-      const auto& piece = pieces[static_cast<std::size_t>(i)];
-      c.amsgrad ? detail::adam_piece<true>(piece, c) : detail::adam_piece<false>(piece, c);
-    });
-  }
-};
+void step_piece(const ParameterPiece<T>& piece, const AdamCoefficients& c) {
+  c.amsgrad ? detail::adam_piece<true>(piece, c) : detail::adam_piece<false>(piece, c);
+}
 
 }  // namespace kfer

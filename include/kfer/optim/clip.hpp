@@ -28,6 +28,15 @@ void append_pieces(std::vector<std::span<const T>>& pieces, const Tensor<T, D>& 
     at += size;
   }
 }
+/// Those of all gradients.
+template <FloatingElement T, class D>
+std::vector<std::span<const T>> gradient_pieces(
+    const std::vector<std::pair<std::string, Variable<T, D>>>& parameters) {
+  std::vector<std::span<const T>> pieces;
+  for (const auto& [name, p] : parameters)
+    if (p.has_grad()) append_pieces(pieces, p.grad());
+  return pieces;
+}
 }  // namespace detail
 
 /// The name of the first parameter whose gradient has an element that is infinite or NaN.
@@ -45,10 +54,7 @@ std::optional<std::string> first_non_finite_gradient(
 /// gradient is not finite.
 template <FloatingElement T, class D>
 double global_norm(const std::vector<std::pair<std::string, Variable<T, D>>>& parameters) {
-  std::vector<std::span<const T>> pieces;
-  for (const auto& [name, p] : parameters)
-    if (p.has_grad()) detail::append_pieces(pieces, p.grad());
-  const double sum = clip_impl<T, D>::sum_of_squares(pieces);
+  const double sum = clip_impl<T, D>::sum_of_squares(detail::gradient_pieces(parameters));
   if (!std::isfinite(sum)) {
     const auto name = first_non_finite_gradient(parameters);
     throw NumericError(name ? text("the gradient of '", *name, "' is not finite")

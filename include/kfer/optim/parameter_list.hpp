@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kfer/autograd/variable.hpp"
+#include "kfer/device/captured_graph.hpp"
 
 namespace kfer {
 
@@ -27,8 +28,9 @@ template <FloatingElement T>
 struct ParameterPiece {
   T* weight;
   const T* grad;
-  std::array<T*, 3> moments;
+  std::array<T*, 3> moments;  ///< null: the optimiser has no such moment
   std::int64_t count;
+  bfloat16* rounded = nullptr;  ///< becomes the weights rounded, if not null
 };
 
 /// Parameters, each with as many moments as `names`: their names' prefixes in the saved state ("m", "v").
@@ -62,16 +64,18 @@ class ParameterList {
     Pieces out;
     for (Entry& entry : entries_) {
       if (!entry.variable.has_grad()) continue;
-      Tensor<T, D>& weight = entry.variable.mutable_value();
+      auto [weight, rounded] = writable(entry.variable);
       out.gradients.push_back(entry.variable.grad().to(weight.layout()));
       follow(entry, weight);
       ParameterPiece<T> whole{weight.mutable_data(), out.gradients.back().data(), {}, weight.storage_size()};
       for (std::size_t k = 0; k < entry.moments.size(); ++k)
         whole.moments[k] = entry.moments[k].mutable_data();
+      if (rounded) whole.rounded = rounded->mutable_data();
       for (std::int64_t at = 0; at < whole.count; at += std::min(piece_size, whole.count - at)) {
         ParameterPiece<T> piece{
-            whole.weight + at, whole.grad + at, {}, std::min(piece_size, whole.count - at)};
+            whole.weight + at, whole.grad + at, {}, std::min(piece_size, whole.count - at), nullptr};
         for (std::size_t k = 0; k < entry.moments.size(); ++k) piece.moments[k] = whole.moments[k] + at;
+        if (whole.rounded) piece.rounded = whole.rounded + at;
         out.items.push_back(piece);
       }
     }
@@ -79,10 +83,10 @@ class ParameterList {
     return out;
   }
 
-  /// Moments that no other tensor shares.
-  void own_storage() {
+  /// Makes moments that no other tensor shares; appends their addresses.
+  void own_storage(std::vector<const void*>& places) {
     for (Entry& entry : entries_)
-      for (auto& moment : entry.moments) moment.mutable_data();
+      for (auto& moment : entry.moments) places.push_back(moment.mutable_data());
   }
 
   /// "<moment>.<parameter>" -> moment, for every parameter that was ever stepped; row-major.
@@ -124,7 +128,18 @@ class ParameterList {
     std::vector<Tensor<T, D>> moments;
   };
 
+  /// The value, and the rounded copy where the device's steps write one.
+  static std::pair<Tensor<T, D>&, Tensor<bfloat16, D>*> writable(Variable<T, D>& variable) {
+    if constexpr (Capturing<D>)
+      return variable.mutable_both();
+    else
+      return {variable.mutable_value(), nullptr};
+  }
+
   void follow(Entry& entry, const Tensor<T, D>& weight) {
+    if constexpr (Capturing<D>)
+      require<DeviceError>(entry.moments.size() == names_.size() || !D::capturing(), "the first step of '",
+                           entry.name, "' cannot be captured: its moments are made then");
     if (entry.moments.empty())
       for (std::size_t k = 0; k < names_.size(); ++k)
         entry.moments.push_back(zeros<T, D>(weight.shape(), weight.layout()));

@@ -9,7 +9,9 @@
 #include <atomic>
 #include <concepts>
 #include <memory>
+#include <mutex>
 #include <span>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -26,6 +28,46 @@ namespace kfer {
 /// faster than one element at a time; see tensor/relayout.hpp for the Cpu.
 template <Element T, class D>
 struct relayout_impl;
+
+namespace detail {
+
+/// What was computed from a tensor; see Tensor::derived.
+struct Derived {
+  virtual ~Derived() = default;
+};
+template <class V, class Key>
+struct DerivedOf final : Derived {
+  template <class Make>
+  DerivedOf(const Key& k, const Make& make) : key(k), value(make()) {}
+  Key key;
+  V value;
+};
+
+/// Device memory, and what was derived last from what it holds.
+template <class D>
+class Storage : public Buffer<D> {
+ public:
+  using Buffer<D>::Buffer;
+
+  std::shared_ptr<const Derived> derived() const {
+    const std::lock_guard lock(mutex_);
+    return derived_;
+  }
+  void keep(std::shared_ptr<const Derived> derived) {
+    const std::lock_guard lock(mutex_);
+    derived_.swap(derived);
+  }
+  /// For the only owner, before it writes.
+  void forget() {
+    if (derived_) derived_.reset();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Derived> derived_;
+};
+
+}  // namespace detail
 
 /// T: element type. D: device tag. Rank at most 8. A default-constructed tensor is empty: shape [0], no
 /// memory.
@@ -54,7 +96,7 @@ class Tensor {
     std::int64_t bytes = 0;
     require<ShapeError>(!__builtin_mul_overflow(n, std::int64_t{sizeof(T)}, &bytes), "a tensor of shape ",
                         shape, " does not fit 64-bit sizes");
-    if (bytes) buffer_ = std::make_shared<Buffer<D>>(static_cast<std::size_t>(bytes));
+    if (bytes) buffer_ = std::make_shared<detail::Storage<D>>(static_cast<std::size_t>(bytes));
     if (n != shape.numel()) D::set_zero(buffer_->data(), static_cast<std::size_t>(bytes));
   }
   /// Row-major elements copied from the host. Throws ShapeError unless there are exactly shape.numel() of
@@ -81,7 +123,10 @@ class Tensor {
   const T* data() const { return buffer_ ? static_cast<const T*>(buffer_->data()) + offset_ : nullptr; }
   /// The same for writing: takes a storage of its own first if it is shared with other tensors.
   T* mutable_data() {
-    if (!is_unique()) own_copy();
+    if (!is_unique())
+      own_copy();
+    else if (buffer_)
+      buffer_->forget();
     return buffer_ ? static_cast<T*>(buffer_->data()) + offset_ : nullptr;
   }
   /// Whether a write would not have to copy.
@@ -89,6 +134,26 @@ class Tensor {
     if (buffer_ && buffer_.use_count() > 1) return false;
     std::atomic_thread_fence(std::memory_order_acquire);  // what other owners read, they read before
     return true;
+  }
+
+  /// What `make()` computes from these elements, kept with them: until someone writes them, calls with an
+  /// equal `key` return the same V. A memory keeps one V, the last; copies of the tensor share it. For
+  /// weights at rest that an operation wants in a form of its own. V must not share memory with this tensor.
+  /// Threads may ask at once.
+  template <class V, std::equality_comparable Key, class Make>
+  std::shared_ptr<const V> derived(const Key& key, const Make& make) const {
+    const auto full_key = std::tuple(key, shape_, layout_, offset_);
+    using Kept = detail::DerivedOf<V, std::remove_const_t<decltype(full_key)>>;
+    const auto at = [](std::shared_ptr<const Kept> kept) {
+      return std::shared_ptr<const V>(kept, &kept->value);
+    };
+    if (buffer_)
+      if (auto kept = std::dynamic_pointer_cast<const Kept>(buffer_->derived());
+          kept && kept->key == full_key)
+        return at(std::move(kept));
+    auto made = std::make_shared<const Kept>(full_key, make);
+    if (buffer_) buffer_->keep(made);
+    return at(std::move(made));
   }
 
   /// The same elements in another memory order; this tensor itself if its order is that one already.
@@ -154,7 +219,7 @@ class Tensor {
     buffer_.swap(other.buffer_);
   }
   void own_copy() {
-    auto copy = std::make_shared<Buffer<D>>(static_cast<std::size_t>(storage_size()) * sizeof(T));
+    auto copy = std::make_shared<detail::Storage<D>>(static_cast<std::size_t>(storage_size()) * sizeof(T));
     D::copy(copy->data(), data(), copy->bytes());
     buffer_ = std::move(copy);
     offset_ = 0;
@@ -162,7 +227,7 @@ class Tensor {
 
   Shape shape_;
   Layout layout_;
-  std::shared_ptr<Buffer<D>> buffer_;
+  std::shared_ptr<detail::Storage<D>> buffer_;
   std::int64_t offset_ = 0;
 };
 

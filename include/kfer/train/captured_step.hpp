@@ -1,9 +1,10 @@
 // A whole training step (forward, backward, optimiser) as one captured graph that is replayed.
 //
 // A GPU finishes the small kernels of a step faster than the host can launch them. Captured once, the step
-// costs one launch. What may change from step to step lies in device memory: the inputs in tensors that stay
-// where they are, the optimiser's coefficients and the position of the random streams in values that the
-// graph reads at each replay. Eager and captured steps compute the same, dropout masks included, and may
+// costs one launch, and the host need not wait for it. What may change from step to step lies in device
+// memory: the inputs in tensors that stay where they are, the optimiser's coefficients and the position of
+// the random streams in values that the graph reads at each replay, the factor that clips the gradients where
+// the device works it out. Eager and captured steps compute the same, dropout masks included, and may
 // alternate.
 #pragma once
 
@@ -14,6 +15,7 @@
 #include "kfer/autograd/backward.hpp"
 #include "kfer/device/captured_graph.hpp"
 #include "kfer/nn/module.hpp"
+#include "kfer/optim/step_guard.hpp"
 
 namespace kfer {
 
@@ -34,36 +36,49 @@ struct StagedLoss {
 template <class Stage, class Compute>
 StagedLoss(Stage, Compute) -> StagedLoss<Stage, Compute>;
 
-template <class L>
-inline constexpr bool is_staged_loss = false;
-template <class Stage, class Compute>
-inline constexpr bool is_staged_loss<StagedLoss<Stage, Compute>> = true;
-
-/// The captured step of a model and optimiser, for inputs of one set of shapes.
+/// The captured step of a model and optimiser, for inputs of one set of shapes. A step whose loss or
+/// gradients are not finite changes nothing on the device, and neither do those after it until `read()` has
+/// told.
 template <Module M, class O, class Inputs>
 class CapturedStep {
  public:
   using D = typename O::device_type;
   using Graph = typename captured_graph<D>::type;
+  using T = typename O::value_type;
+  /// Steps between two calls of read() at most.
+  static constexpr std::int64_t most_under_way = StepGuard<T, D>::most_steps;
 
   /// Captures the step; nothing runs. Run an eager step of the same shapes before: libraries choose their
-  /// algorithms then, and the optimiser makes its moments. `streams` are the model's. Throws ValueError if a
-  /// stream is used more than once a step (its replays could not be told apart), DeviceError if the work
-  /// cannot be captured; the model, the optimiser and the streams are then as before, without gradients.
+  /// algorithms then, and the optimiser makes its moments. `streams` are the model's; `clip_norm` is the
+  /// largest norm of the gradients, 0: not clipped. Model and optimiser must outlive the step. Throws
+  /// ValueError if a stream is used more than once a step (its replays could not be told apart), DeviceError
+  /// if the work cannot be captured; the model, the optimiser and the streams are then as before, without
+  /// gradients.
   template <class Compute>
   CapturedStep(M& model, O& optimizer, std::vector<RandomStream*> streams, Inputs inputs,
-               const Compute& compute)
-      : optimizer_(optimizer), streams_(std::move(streams)), inputs_(std::move(inputs)) {
-    own_storage(model);
+               const Compute& compute, double clip_norm = 0)
+      : model_(model),
+        optimizer_(optimizer),
+        streams_(std::move(streams)),
+        inputs_(std::move(inputs)),
+        guard_(buffers(model), clip_norm) {
+    std::apply([](auto&... tensors) { (tensors.mutable_data(), ...); }, inputs_);
+    places_ = own_storage();
     optimizer_.zero_grad();
     for (const RandomStream* stream : streams_) captured_.push_back(*stream);
     try {
+      const auto parameters = named_parameters(model_);
       graph_.emplace(Graph::capture([&] {
+        guard_.begin();
         const auto loss = std::apply(compute, std::as_const(inputs_));
         backward(loss);
-        optimizer_.apply();
         loss_ = loss.value();
+        guard_.judge(loss_, parameters);
+        optimizer_.apply(guard_.scale());
+        guard_.end();
       }));
+      require<DeviceError>(in_place(),
+                           "a captured step must write its parameters, buffers and moments where they are");
     } catch (...) {
       forget();
       throw;
@@ -89,6 +104,10 @@ class CapturedStep {
     return same_shapes(inputs, std::make_index_sequence<std::tuple_size_v<Inputs>>()) && shift().has_value();
   }
 
+  /// Whether the model and the moments lie where the graph writes to, shared with nobody: not if a snapshot
+  /// of them is held. Then capture anew.
+  bool in_place() { return own_storage() == places_; }
+
   /// One step on `inputs`, which fit. The optimiser's rate is to be set before. Does not wait for the device.
   void run(const Inputs& inputs) {
     copy_in(inputs, std::make_index_sequence<std::tuple_size_v<Inputs>>());
@@ -96,18 +115,45 @@ class CapturedStep {
     optimizer_.advance();
     graph_->replay(now);
     for (std::size_t i = 0; i < streams_.size(); ++i) streams_[i]->stream += used_[i];
+    ++under_way_;
+  }
+  /// Steps since the last read().
+  std::int64_t under_way() const { return under_way_; }
+  /// Waits for them, at most `most_under_way`. If one was refused, optimiser and streams stand before it
+  /// again.
+  StepsTaken read() {
+    require(under_way_ <= most_under_way, "a captured step: ", under_way_, " are under way, at most ",
+            most_under_way, " may be");
+    StepsTaken taken = guard_.read();
+    if (taken.refused) {
+      const auto lost = static_cast<std::uint64_t>(under_way_) - taken.losses.size();
+      optimizer_.take_back(static_cast<std::int64_t>(lost));
+      for (std::size_t i = 0; i < streams_.size(); ++i) streams_[i]->stream -= used_[i] * lost;
+    }
+    under_way_ = 0;
+    return taken;
   }
   /// The loss of the last step that ran; waits for it.
   double loss() const { return static_cast<double>(loss_.item()); }
 
  private:
+  static std::vector<Tensor<T, D>*> buffers(M& model) {
+    std::vector<Tensor<T, D>*> out;
+    for_each_buffer(model, [&](const std::string&, auto& b) { out.push_back(&b); });
+    return out;
+  }
   /// The graph writes to the addresses it was captured with: no tensor may share them, or the first write
-  /// would go to a copy.
-  void own_storage(M& model) {
-    for_each_parameter(model, [](const std::string&, auto& p) { p.mutable_value().mutable_data(); });
-    for_each_buffer(model, [](const std::string&, auto& b) { b.mutable_data(); });
-    std::apply([](auto&... inputs) { (inputs.mutable_data(), ...); }, inputs_);
-    optimizer_.own_storage();
+  /// would go to a copy. Returns them.
+  std::vector<const void*> own_storage() {
+    std::vector<const void*> places;
+    for_each_parameter(model_, [&](const std::string&, auto& p) {
+      auto [value, rounded] = p.mutable_both();
+      places.push_back(value.mutable_data());
+      if (rounded) places.push_back(rounded->mutable_data());
+    });
+    for_each_buffer(model_, [&](const std::string&, auto& b) { places.push_back(b.mutable_data()); });
+    optimizer_.own_storage(places);
+    return places;
   }
   void forget() {
     graph_.reset();
@@ -137,74 +183,23 @@ class CapturedStep {
   template <std::size_t... I>
   void copy_in(const Inputs& inputs, std::index_sequence<I...>) {
     const auto copy = [](const auto& from, auto& to) {
-      using T = typename std::remove_cvref_t<decltype(to)>::value_type;
-      D::copy(to.mutable_data(), from.data(), static_cast<std::size_t>(to.storage_size()) * sizeof(T));
+      D::copy(to.mutable_data(), from.data(),
+              static_cast<std::size_t>(to.storage_size()) * sizeof(*to.data()));
     };
     (copy(std::get<I>(inputs), std::get<I>(inputs_)), ...);
   }
 
+  M& model_;
   O& optimizer_;
   std::vector<RandomStream*> streams_;
   Inputs inputs_;
+  StepGuard<T, D> guard_;
+  std::vector<const void*> places_;     ///< of parameters, buffers and moments
   std::vector<RandomStream> captured_;  ///< where the streams stood
   std::vector<std::uint64_t> used_;     ///< what a step takes of each: 0 or 1
   std::optional<Graph> graph_;
   Tensor<float, D> loss_;
-};
-
-/// What a training loop asks before every step: `try_step` takes it as a replayed graph, or leaves it to be
-/// taken eagerly. This one never takes it: the device cannot capture, or the loss is not staged.
-template <Module M, class O, class Loss, class Batch>
-class StepCapture {
- public:
-  explicit StepCapture(bool) {}
-  bool active() const { return false; }
-  std::optional<double> try_step(M&, O&, const std::vector<RandomStream*>&, const Loss&, const Batch&) {
-    return std::nullopt;
-  }
-  const std::string& why_not() const { return why_not_; }
-
- private:
-  std::string why_not_;
-};
-
-template <Module M, class O, class Stage, class Compute, class Batch>
-requires Capturing<typename O::device_type>
-class StepCapture<M, O, StagedLoss<Stage, Compute>, Batch> {
- public:
-  explicit StepCapture(bool on) : on_(on) {}
-
-  /// Whether a graph writes to the model's parameters in place: snapshots of them must then be copies.
-  bool active() const { return step_.has_value(); }
-
-  /// The loss of the step, if it was taken. The first two steps are not: libraries then choose their
-  /// algorithms. A step that cannot be captured is not tried again; why_not() tells.
-  std::optional<double> try_step(M& model, O& optimizer, const std::vector<RandomStream*>& streams,
-                                 const StagedLoss<Stage, Compute>& loss, const Batch& batch) {
-    if (!on_ || (!step_ && eager_steps_++ < 2)) return std::nullopt;
-    Inputs inputs = loss.stage(batch);
-    if (!step_) {
-      try {
-        step_.emplace(model, optimizer, streams, inputs, loss.compute);
-      } catch (const Error& error) {
-        on_ = false;
-        why_not_ = error.what();
-        return std::nullopt;
-      }
-    }
-    if (!step_->fits(inputs)) return std::nullopt;
-    step_->run(inputs);
-    return step_->loss();
-  }
-  const std::string& why_not() const { return why_not_; }
-
- private:
-  using Inputs = std::invoke_result_t<const Stage&, const Batch&>;
-
-  bool on_;
-  int eager_steps_ = 0;
-  std::optional<CapturedStep<M, O, Inputs>> step_;
-  std::string why_not_;
+  std::int64_t under_way_ = 0;
 };
 
 }  // namespace kfer

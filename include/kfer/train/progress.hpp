@@ -47,10 +47,15 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
   ~Progress() { clear(); }
 
-  /// One more step is done; `note` ("loss 0.31") follows the bar.
+  /// One more step is done; `note()` ("loss 0.31") follows the bar. It is called only if something is shown.
   template <class Note>
   void step(const Note& note) {
-    ++done_;
+    show(done_ + 1, note);
+  }
+  /// `done` steps are done.
+  template <class Note>
+  void show(std::int64_t done, const Note& note) {
+    done_ = done;
     if (!out_) return;
     const auto now = Clock::now();
     if (std::chrono::duration<double>(now - shown_).count() < interval_) return;

@@ -14,15 +14,14 @@
 
 #include "kfer/autograd/backward.hpp"
 #include "kfer/io/tensorboard.hpp"
-#include "kfer/nn/observe.hpp"
-#include "kfer/optim/clip.hpp"
 #include "kfer/optim/schedule.hpp"
-#include "kfer/train/captured_step.hpp"
 #include "kfer/train/checkpoint.hpp"
 #include "kfer/train/interrupt.hpp"
+#include "kfer/train/non_finite.hpp"
 #include "kfer/train/progress.hpp"
 #include "kfer/train/run.hpp"
 #include "kfer/train/run_directory.hpp"
+#include "kfer/train/step_pipeline.hpp"
 
 namespace kfer {
 
@@ -45,12 +44,14 @@ struct TrainerOptions {
   EarlyStoppingOptions early_stopping = {};
   Schedule schedule = {};  ///< learning rate from the steps taken; none: the optimiser's own stays
   double clip_norm = 0;    ///< largest global norm of the gradients; 0: not clipped
-  OnNonFinite on_non_finite = OnNonFinite::stop;  ///< skip: steps are taken eagerly, not captured
+  OnNonFinite on_non_finite = OnNonFinite::stop;
   std::int64_t max_skipped = 10;  ///< batches skipped in a row that a run bears; one more stops it
   std::int64_t save_every = 0;    ///< also save the state after so many steps; 0: once an epoch
   bool resume = false;            ///< continue the run in `directory`
   bool overwrite = false;         ///< begin anew although `directory` holds a run
-  bool capture = true;  ///< replay steps as captured graphs where device and loss (a StagedLoss) allow it
+  /// Replay steps as captured graphs where device and loss (a StagedLoss) allow it. The host then runs ahead
+  /// of the device, and looks at losses every few steps; a bad batch in between is gone back to.
+  bool capture = true;
   io::Metadata metadata = {};               ///< of the weights files, next to the model's name and the epoch
   io::Json arguments = io::Json::object();  ///< saved as args.json; a resumed run must have the same ...
   /// ... except for these.
@@ -106,14 +107,13 @@ class Trainer {
     const Interrupt interrupt;
     start(source.batches_per_epoch());
     using Batch = std::remove_cvref_t<decltype(source.next())>;
-    // Clipping and skipping read the norm of the gradients on the host, in the middle of a step.
-    StepCapture<M, O, std::remove_cvref_t<Loss>, Batch> capture(options_.capture && options_.clip_norm == 0 &&
-                                                                !skips());
+    StepPipeline<M, O, std::remove_cvref_t<Loss>, Batch> pipeline(
+        model_, optimizer_, streams_, {.on = options_.capture, .clip_norm = options_.clip_norm});
     const auto more = [&] { return state_.epoch < options_.epochs && !stopping_.should_stop(); };
     while (more()) {
-      const auto seconds = train_epoch(source, loss, interrupt, capture);
+      const auto seconds = train_epoch(source, loss, interrupt, pipeline);
       if (!seconds) return interrupted();
-      finish_epoch(evaluate, *seconds, capture.active());
+      finish_epoch(evaluate, *seconds);
       if (interrupt && more()) return interrupted();
     }
     if (events_) std::exchange(events_, nullptr)->close();
@@ -185,36 +185,72 @@ class Trainer {
   }
 
   /// Runs the epoch's remaining batches; the seconds it took, or nothing if a signal came.
-  template <class S, class Loss, class Capture>
-  std::optional<double> train_epoch(S& source, Loss& loss, const Interrupt& interrupt, Capture& capture) {
+  template <class S, class Loss, class Pipeline>
+  std::optional<double> train_epoch(S& source, Loss& loss, const Interrupt& interrupt, Pipeline& pipeline) {
     const std::int64_t batches = state_.batches_per_epoch;
     set_training(model_, true);
     if (state_.batch < batches) source.seek(state_.epoch, state_.batch);
     Progress progress(options_.log, text("epoch ", state_.epoch + 1, '/', options_.epochs), batches,
                       state_.batch);
     while (state_.batch < batches) {
-      decltype(auto) batch = source.next();
-      if (const auto value = guarded_step(loss, batch, capture)) {
-        state_.loss_sum += *value;
-        state_.skipped_in_row = 0;
-      } else {
-        ++state_.skipped;
-        ++state_.skipped_in_row;
-      }
-      ++state_.batch;
-      progress.step([&] { return text("loss ", format_number(mean_loss())); });
-      if (interrupt) return std::nullopt;
-      if (options_.save_every > 0 && optimizer_.steps() % options_.save_every == 0) save();
+      step(source, loss, pipeline);
+      const bool stop(interrupt);
+      const std::int64_t done = state_.batch + pipeline.under_way();
+      if (stop || done == batches || pipeline.full() || save_is_due()) settle(source, loss, pipeline);
+      progress.show(done, [&] {
+        settle(source, loss, pipeline);
+        return text("loss ", format_number(mean_loss()));
+      });
+      if (stop) return std::nullopt;
+      if (pipeline.under_way() == 0 && save_is_due()) save();
     }
     return progress.seconds();
   }
+  bool save_is_due() const {
+    return options_.save_every > 0 && optimizer_.steps() % options_.save_every == 0;
+  }
 
-  /// The same as `step`; where memory runs out, says how far the step came.
-  template <class Loss, class Batch, class Capture>
-  std::optional<double> guarded_step(Loss& loss, const Batch& batch, Capture& capture) {
+  /// Puts the next batch on its way, or takes the step here.
+  template <class S, class Loss, class Pipeline>
+  void step(S& source, Loss& loss, Pipeline& pipeline) {
+    decltype(auto) batch = source.next();
+    optimizer_.lr = rate(optimizer_.steps());
+    if (pipeline.try_step(loss, batch)) return;
+    if (!pipeline.why_not().empty() && !std::exchange(told_why_not_, true) && options_.log)
+      std::fprintf(options_.log, "steps are not captured: %s\n", pipeline.why_not().c_str());
+    if (settle(source, loss, pipeline)) take(loss, batch);  // if not, this batch comes again
+  }
+
+  /// Waits for the steps under way and counts them; false if one was refused. It and those after it have
+  /// changed nothing: goes back to its batch and takes it here, where it is explained or skipped.
+  template <class S, class Loss, class Pipeline>
+  bool settle(S& source, Loss& loss, Pipeline& pipeline) {
+    const StepsTaken taken = pipeline.finish();
+    for (const double value : taken.losses) count(value);
+    if (!taken.losses.empty()) state_.lr = rate(optimizer_.steps() - 1);
+    if (!taken.refused) return true;
+    source.seek(state_.epoch, state_.batch);
+    decltype(auto) batch = source.next();
+    take(loss, batch);
+    return false;
+  }
+
+  /// One step on the batch that is due, or its skipping.
+  template <class Loss, class Batch>
+  void take(Loss& loss, const Batch& batch) {
     detail::last_layer() = nullptr;
+    optimizer_.lr = rate(optimizer_.steps());
+    StepSnapshot before(model_);
     try {
-      return step(loss, batch, capture);
+      const double value = loss_and_gradients(loss, batch, before);
+      optimizer_.step(gradient_scale());
+      state_.lr = optimizer_.lr;
+      count(value);
+    } catch (const NumericError& error) {
+      optimizer_.zero_grad();
+      before.restore_buffers();
+      if (options_.on_non_finite == OnNonFinite::stop) throw;
+      skip(error);
     } catch (const OutOfMemoryError& error) {
       optimizer_.zero_grad();
       const auto layer = last_finished_layer(model_);
@@ -224,56 +260,20 @@ class Trainer {
     }
   }
 
-  /// One step of the optimiser; the loss, or nothing if the batch is skipped.
-  template <class Loss, class Batch, class Capture>
-  std::optional<double> step(Loss& loss, const Batch& batch, Capture& capture) {
-    if (options_.schedule) optimizer_.lr = options_.schedule(optimizer_.steps());
-    if (const auto value = capture.try_step(model_, optimizer_, streams_, loss, batch)) {
-      require<NumericError>(std::isfinite(*value), where(), ": the loss is ",
-                            std::isnan(*value) ? "nan" : "infinite",
-                            ", in a captured step; a run without capture names the layer");
-      state_.lr = optimizer_.lr;
-      return *value;
-    }
-    if (!capture.why_not().empty() && !std::exchange(told_why_not_, true) && options_.log)
-      std::fprintf(options_.log, "steps are not captured: %s\n", capture.why_not().c_str());
-    const Before before = look_before();
-    double value, scale;
-    try {
-      value = loss_and_gradients(loss, batch, before);
-      scale = gradient_scale();
-    } catch (const NumericError& error) {
-      if (!skips()) throw;
-      skip_batch(error, before);
-      return std::nullopt;
-    }
-    optimizer_.step(scale);
-    state_.lr = optimizer_.lr;
-    return value;
+  /// Of the step after `steps` others.
+  double rate(std::int64_t steps) const {
+    return options_.schedule ? options_.schedule(steps) : optimizer_.lr;
   }
 
-  /// What a step changes beside the parameters, before it: the random streams, and where batches may be
-  /// skipped the buffers.
-  struct Before {
-    std::vector<RandomStream> streams;
-    std::vector<Tensor<T, D>> buffers;
-  };
-  Before look_before() {
-    Before before;
-    for (const RandomStream* stream : streams_) before.streams.push_back(*stream);
-    if (skips())
-      for_each_buffer(model_, [&](const std::string&, const auto& b) { before.buffers.push_back(b); });
-    return before;
-  }
-  void restore_buffers(const Before& before) {
-    auto next = before.buffers.begin();
-    for_each_buffer(model_, [&](const std::string&, auto& b) {
-      if (next != before.buffers.end()) b = *next++;
-    });
+  /// A batch whose step was taken.
+  void count(double loss) {
+    state_.loss_sum += loss;
+    state_.skipped_in_row = 0;
+    ++state_.batch;
   }
 
   template <class Loss, class Batch>
-  double loss_and_gradients(Loss& loss, const Batch& batch, const Before& before) {
+  double loss_and_gradients(Loss& loss, const Batch& batch, StepSnapshot<M>& before) {
     optimizer_.zero_grad();
     const auto result = loss(batch);
     const auto value = static_cast<double>(result.item());
@@ -282,9 +282,8 @@ class Trainer {
     return value;
   }
 
-  /// What the gradients are to be multiplied by.
+  /// What the gradients are to be multiplied by. Throws NumericError naming one that is not finite.
   double gradient_scale() {
-    if (options_.clip_norm == 0 && !skips()) return 1;
     try {
       const double norm = global_norm(parameters_);
       return options_.clip_norm > 0 ? clip_scale(norm, options_.clip_norm) : 1;
@@ -293,60 +292,37 @@ class Trainer {
     }
   }
 
-  bool skips() const { return options_.on_non_finite == OnNonFinite::skip; }
-
-  /// Takes back what the batch has changed; throws if that does not help.
-  void skip_batch(const NumericError& error, const Before& before) {
-    optimizer_.zero_grad();
-    restore_buffers(before);
-    const auto cause = non_finite_value();
+  /// Leaves out a batch that has changed nothing; throws if that does not help.
+  void skip(const NumericError& error) {
+    const auto cause = non_finite_value(model_);
     require<NumericError>(cause.empty(), error.what(), "; no batch can be skipped: ", cause,
                           " is not finite");
     require<NumericError>(state_.skipped_in_row < options_.max_skipped, error.what(), "; the ",
                           state_.skipped_in_row, " batches before were skipped already");
     if (options_.log) std::fprintf(options_.log, "skipped: %s\n", error.what());
+    ++state_.skipped;
+    ++state_.skipped_in_row;
+    ++state_.batch;
   }
 
   /// Throws what is known about a loss that is not finite: runs the batch again and looks at every layer.
   template <class Loss, class Batch>
-  [[noreturn]] void explain(Loss& loss, const Batch& batch, double value, const Before& before) {
-    restore_buffers(before);
-    std::string cause = non_finite_parameter();
+  [[noreturn]] void explain(Loss& loss, const Batch& batch, double value, StepSnapshot<M>& before) {
+    before.restore_buffers();
+    std::string cause = non_finite_parameter(model_);
     if (cause.empty()) {
-      for (std::size_t i = 0; i < streams_.size(); ++i) *streams_[i] = before.streams[i];
+      before.restore_streams();
       if (const auto layer = first_non_finite_layer(model_, [&] { return loss(batch); }))
         cause = text("the result of layer '", *layer, "'");
     }
-    if (cause.empty()) cause = non_finite_value();
+    if (cause.empty()) cause = non_finite_value(model_);
     throw NumericError(text(where(), ": the loss is ", std::isnan(value) ? "nan" : "infinite", "; ",
                             cause.empty() ? "weights and results of all layers are finite"
                                           : text("the first value that is not finite: ", cause)));
   }
 
-  static bool is_finite(const Tensor<T, D>& value) {
-    std::vector<std::span<const T>> pieces;
-    detail::append_pieces(pieces, value);
-    return std::isfinite(clip_impl<T, D>::sum_of_squares(pieces)) || all_finite(value);
-  }
-  /// The first parameter that is not finite; "" if there is none.
-  std::string non_finite_parameter() {
-    std::string found;
-    for_each_parameter(model_, [&](const std::string& name, const auto& p) {
-      if (found.empty() && !is_finite(p.value())) found = text("parameter '", name, "'");
-    });
-    return found;
-  }
-  /// The first parameter or else buffer that is not finite; "" if there is none.
-  std::string non_finite_value() {
-    std::string found = non_finite_parameter();
-    for_each_buffer(model_, [&](const std::string& name, const auto& b) {
-      if (found.empty() && !is_finite(b)) found = text("buffer '", name, "'");
-    });
-    return found;
-  }
-
   template <class Evaluate>
-  void finish_epoch(Evaluate& evaluate, double seconds, bool captured) {
+  void finish_epoch(Evaluate& evaluate, double seconds) {
     set_training(model_, false);
     Metrics row{{"loss", mean_loss()}};
     {
@@ -354,13 +330,14 @@ class Trainer {
       for (auto& entry : evaluate()) row.push_back(std::move(entry));
     }
     row.emplace_back("lr", state_.lr);
-    if (skips()) row.emplace_back("skipped", static_cast<double>(state_.skipped));
+    if (options_.on_non_finite == OnNonFinite::skip)
+      row.emplace_back("skipped", static_cast<double>(state_.skipped));
     const bool best = stopping_.update(state_.epoch, metric(row, options_.early_stopping.monitor));
     state_.history.append(row);
     if (best) {
       state_.best = state_dict(model_);
-      if (captured)  // the graph writes in place: a snapshot that shares storage would follow
-        for (auto& [name, value] : state_.best) value.mutable_data();
+      // Copies: the model's own stay where they are, and the step need not be captured anew.
+      for (auto& [name, value] : state_.best) value.mutable_data();
     }
     ++state_.epoch;
     state_.batch = 0;
@@ -386,7 +363,7 @@ class Trainer {
   }
 
   void check_finite() {
-    const std::string cause = non_finite_value();
+    const std::string cause = non_finite_value(model_);
     require<NumericError>(cause.empty(), where(), ": ", cause, " is not finite; nothing was saved");
   }
   void save() {

@@ -93,6 +93,12 @@ Device& device() {
   return d;
 }
 
+/// KFER_PRETENDED_HMM=1: the device reads the host's memory itself, as late as it can.
+const bool reads_pageable_memory = [] {
+  const char* setting = std::getenv("KFER_PRETENDED_HMM");
+  return setting && std::strcmp(setting, "1") == 0;
+}();
+
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local CUstream_st* capturing = nullptr;
 thread_local cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
@@ -169,6 +175,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   return cudaSuccess;
 }
 
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  if (attribute != cudaDevAttrPageableMemoryAccess) std::abort();
+  *value = reads_pageable_memory;
+  return cudaSuccess;
+}
+
 cudaError_t cudaMalloc(void** p, std::size_t bytes) {
   const Lock lock(device().mutex);
   if (const auto e = unsafe_call()) return e;
@@ -189,7 +201,10 @@ cudaError_t cudaMalloc(void** p, std::size_t bytes) {
 }
 cudaError_t cudaFree(void* p) {
   const Lock lock(device().mutex);
-  if (const auto e = unsafe_call()) return e;
+  if (capturing) {  // in any mode: it waits for the device
+    capturing->invalid = true;
+    return fail(cudaErrorStreamCaptureUnsupported);
+  }
   device().drain();
   const auto it = device().memory.find(static_cast<char*>(p));
   if (it == device().memory.end()) std::abort();
@@ -236,8 +251,16 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* a, const void* p) {
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t s) {
   const Lock lock(device().mutex);
-  if (kind == cudaMemcpyHostToDevice &&
-      !Device::holds(device().pinned, from)) {  // taken before the call returns
+  const void* const host = kind == cudaMemcpyHostToDevice   ? from
+                           : kind == cudaMemcpyDeviceToHost ? to
+                                                            : nullptr;
+  const bool pageable = host && !Device::holds(device().pinned, host);
+  if (pageable && s->capture) {
+    s->invalid = true;
+    return fail(cudaErrorStreamCaptureUnsupported);
+  }
+  if (pageable && kind == cudaMemcpyHostToDevice &&
+      !reads_pageable_memory) {  // taken before the call returns
     const auto* p = static_cast<const char*>(from);
     return enqueue(
         s, [to, staged = std::vector<char>(p, p + bytes)] { std::memcpy(to, staged.data(), staged.size()); });

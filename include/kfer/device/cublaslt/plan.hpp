@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "kfer/device/cublaslt/handles.hpp"
+#include "kfer/device/cuda/context.hpp"
 
 namespace kfer::cublaslt {
 
@@ -120,7 +121,10 @@ inline std::optional<Plan> make_plan(cublasLtHandle_t handle, const PlanKey& key
 class PlanCache {
  public:
   static PlanCache& instance() {
-    static PlanCache& cache = *new PlanCache;  // never destroyed: the driver may be gone by then
+    static PlanCache& cache = *[] {  // never destroyed: the driver may be gone by then
+      const cuda::OutsideCapture outside;
+      return new PlanCache;
+    }();
     return cache;
   }
 
@@ -129,7 +133,10 @@ class PlanCache {
   decltype(auto) with(const PlanKey& key, const void* vector, const void* aux, const Use& use) {
     const std::lock_guard lock(mutex_);
     auto at = plans_.find(key);
-    if (at == plans_.end()) at = plans_.emplace(key, make_plan(handle_.get(), key, vector, aux)).first;
+    if (at == plans_.end()) {
+      const cuda::OutsideCapture outside;  // looking for an algorithm is no part of a graph
+      at = plans_.emplace(key, make_plan(handle_.get(), key, vector, aux)).first;
+    }
     return use(handle_.get(), at->second ? &*at->second : nullptr);
   }
 

@@ -166,6 +166,9 @@ class Context {
   }
 
   int ordinal() const { return ordinal_; }
+  /// Whether the device reads the host's pageable memory itself (HMM, ATS): CUDA then need not have taken
+  /// what is copied from there before the call returns.
+  bool reads_pageable_memory() const { return reads_pageable_memory_; }
   Memory& memory() { return memory_; }
   MathOptions& math() { return math_; }
   cudaStream_t copy_stream() const { return copy_.get(); }
@@ -193,7 +196,8 @@ class Context {
 
   void* allocate(std::size_t bytes) {
     const Capture* c = capture();
-    return memory_.allocate(bytes, c ? c->pool : pool_);
+    // cudaFree waits for the device, which spoils a capture.
+    return memory_.allocate(bytes, c ? c->pool : pool_, !capture_.load(std::memory_order_acquire));
   }
   void deallocate(void* block) noexcept {
     if (Capture* c = capture(); c && block && !memory_.is_of(c->pool, block)) {
@@ -232,7 +236,10 @@ class Context {
   }
 
  private:
-  Context() : ordinal_(usable_ordinal()), memory_(DeviceMemory{}, !environment_is("KFER_CUDA_CACHE", "0")) {
+  Context()
+      : ordinal_(usable_ordinal()),
+        reads_pageable_memory_(attribute(cudaDevAttrPageableMemoryAccess)),
+        memory_(DeviceMemory{}, !environment_is("KFER_CUDA_CACHE", "0")) {
     pool_ = memory_.create_pool();
   }
 
@@ -261,7 +268,14 @@ class Context {
     return ordinal;
   }
 
+  bool attribute(cudaDeviceAttr which) const {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, ordinal_), "cudaDeviceGetAttribute");
+    return value != 0;
+  }
+
   int ordinal_;
+  bool reads_pageable_memory_;
   Stream compute_, copy_;
   Memory memory_;
   Memory::PoolId pool_ = 0;  ///< of the compute stream

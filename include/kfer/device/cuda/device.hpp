@@ -40,9 +40,9 @@ struct Cuda {
     if (bytes == 0) return;
     refuse_in_capture("a copy from the host");
     cuda::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copy from the host");
-    // From pageable memory, CUDA has taken the bytes before it returns. From pinned memory it reads them
-    // later.
-    if (is_pinned(from)) synchronize();
+    // From pageable memory that the device cannot read itself, CUDA has taken the bytes before it returns.
+    // Else they are read later.
+    if (context().reads_pageable_memory() || is_pinned(from)) synchronize();
     context().enqueued("copy from the host");
   }
   /// Waits for all work before it, and reports its errors. Throws DeviceError during a capture.
@@ -100,6 +100,7 @@ struct Cuda {
   /// Bytes handed out now, and the most there ever were, rounded up to blocks.
   static std::size_t bytes_in_use() { return context().memory().statistics().in_use; }
   static std::size_t peak_bytes() { return context().memory().statistics().peak; }
+  static void reset_peak() { context().memory().reset_peak(); }
   static cuda::MemoryStatistics memory() { return context().memory().statistics(); }
   /// Gives memory that is kept for reuse back to the driver, except that of captured graphs.
   static void release_cache() { context().memory().release(); }

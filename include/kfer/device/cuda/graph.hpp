@@ -75,6 +75,9 @@ class CudaGraph {
       auto& context = cuda::Context::instance();
       const cudaStream_t stream = Cuda::stream();
       cuda::Capture record{pool, &values};
+      // What the same work kept for reuse when it ran eagerly: the graph's pool needs as much, and nothing
+      // can be given back during a capture.
+      memory().release();
       context.begin_capture(record);
       cudaGraph_t graph = nullptr;
       cudaError_t error = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);

@@ -112,9 +112,9 @@ class CachingAllocator {
 
   /// At least `bytes` bytes, aligned to `granularity` bytes relative to the raw memory; of no bytes too.
   ///
-  /// Throws OutOfMemoryError, after all memory kept for reuse was given back and the raw allocator asked once
-  /// more; everything stays usable.
-  void* allocate(std::size_t bytes, PoolId id) {
+  /// Throws OutOfMemoryError, after all memory kept for reuse was given back (if that `may_release`) and the
+  /// raw allocator asked once more; everything stays usable.
+  void* allocate(std::size_t bytes, PoolId id, bool may_release = true) {
     const std::lock_guard lock(mutex_);
     require<OutOfMemoryError>(bytes <= most, out_of_memory(bytes));
     Pool& pool = pool_of(id);
@@ -122,7 +122,7 @@ class CachingAllocator {
     const bool small = size <= small_limit;
     FreeBlocks& list = small ? pool.small : pool.large;
     const auto fit = list.lower_bound(size);  // the smallest that is large enough
-    Block* block = fit != list.end() ? *fit : new_slab(pool, size, small, bytes);
+    Block* block = fit != list.end() ? *fit : new_slab(pool, size, small, bytes, may_release);
     cut(*block, size);
     live_.emplace(block->begin, block);  // the last thing that may throw; the block is still free
     block->place = list.extract(block);
@@ -167,6 +167,11 @@ class CachingAllocator {
     const std::lock_guard lock(mutex_);
     return statistics_;
   }
+  /// Counts the peak anew from what is in use.
+  void reset_peak() {
+    const std::lock_guard lock(mutex_);
+    statistics_.peak = statistics_.in_use;
+  }
 
   Raw& raw() { return raw_; }
 
@@ -190,14 +195,14 @@ class CachingAllocator {
   }
 
   /// A fresh free block that is a slab of its own. `asked`: for the message.
-  Block* new_slab(Pool& pool, std::size_t size, bool small, std::size_t asked) {
+  Block* new_slab(Pool& pool, std::size_t size, bool small, std::size_t asked, bool may_release) {
     std::size_t bytes = size;  // without reuse, a slab is one block
     if (keep_ || pool.held) bytes = small ? small_slab : std::max(round_up(size, slab_step), large_slab);
     auto block = std::make_unique<Block>();
     FreeBlocks& list = small ? pool.small : pool.large;
     ++statistics_.raw_calls;
     void* memory = raw_.allocate(bytes);
-    if (!memory) {
+    if (!memory && may_release) {
       release_locked();
       memory = raw_.allocate(bytes);
     }

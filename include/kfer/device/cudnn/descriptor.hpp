@@ -116,10 +116,13 @@ class Descriptor {
     out.resize(static_cast<std::size_t>(std::min(count, most)));
     return out;
   }
-  /// All descriptors of kind `kind` that an attribute holds.
-  std::vector<Descriptor> descriptors(Attribute attribute, Kind kind) const {
-    std::int64_t count = 0;
-    check(cudnnBackendGetAttribute(descriptor_, attribute, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, nullptr),
+  /// All descriptors of kind `kind` that an attribute holds; at most `most` of those whose number cuDNN does
+  /// not tell, an engine's knobs: asked for it, it answers 0.
+  std::vector<Descriptor> descriptors(Attribute attribute, Kind kind, std::int64_t most = 0) const {
+    std::int64_t count = most;
+    if (most == 0)
+      check(
+          cudnnBackendGetAttribute(descriptor_, attribute, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, nullptr),
           "cudnnBackendGetAttribute", attribute);
     std::vector<Descriptor> out;
     std::vector<cudnnBackendDescriptor_t> raw;

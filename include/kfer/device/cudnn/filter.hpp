@@ -18,14 +18,15 @@ struct EngineNotes {
   bool compiled_at_run_time = false;
 };
 
-/// Which engines a caller allows.
+/// Which engines a caller allows. Sums are in float: an engine that adds up in less is never one of them.
 struct PlanFilter {
   MathOptions math = {};
   std::int64_t workspace_limit = std::int64_t{1} << 30;  ///< bytes
 
   bool admits(const EngineNotes& notes) const {
-    const bool narrower = notes.tensor_core || notes.down_converts_inputs || notes.reduced_precision_sums;
-    return !(math.strict_fp32 && narrower) && !(math.deterministic && notes.nondeterministic);
+    const bool narrower = notes.tensor_core || notes.down_converts_inputs;
+    return !notes.reduced_precision_sums && !(math.strict_fp32 && narrower) &&
+           !(math.deterministic && notes.nondeterministic);
   }
 };
 

@@ -80,25 +80,20 @@ class Graph {
 
   /// y = mode(x): ReLU, identity (a change of type), ...
   void pointwise(cudnnPointwiseMode_t mode, Value x, Value y) {
-    Descriptor op = pointwise_operation(mode);
-    op.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, at(x)).set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, at(y));
-    operations_.push_back(std::move(op));
+    add_pointwise(mode,
+                  {{CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x}, {CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y}});
   }
   /// y = mode(a, b): sum, product, ...; b may be one number a channel.
   void pointwise(cudnnPointwiseMode_t mode, Value a, Value b, Value y) {
-    Descriptor op = pointwise_operation(mode);
-    op.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, at(a))
-        .set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, at(b))
-        .set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, at(y));
-    operations_.push_back(std::move(op));
+    add_pointwise(mode, {{CUDNN_ATTR_OPERATION_POINTWISE_XDESC, a},
+                         {CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b},
+                         {CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y}});
   }
   /// dx = dy where x > 0, else 0; x may be the ReLU's argument or its result.
   void relu_backward(Value x, Value dy, Value dx) {
-    Descriptor op = pointwise_operation(CUDNN_POINTWISE_RELU_BWD);
-    op.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, at(x))
-        .set(CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, at(dy))
-        .set(CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, at(dx));
-    operations_.push_back(std::move(op));
+    add_pointwise(CUDNN_POINTWISE_RELU_BWD, {{CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x},
+                                             {CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, dy},
+                                             {CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, dx}});
   }
 
   /// y = x reduced over every dimension in which y's extent is 1 and x's is not.
@@ -108,20 +103,19 @@ class Graph {
         .set(CUDNN_ATTR_REDUCTION_COMP_TYPE, compute)
         .finalize();
     Descriptor op(CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
-    op.set(CUDNN_ATTR_OPERATION_REDUCTION_DESC, reduction)
-        .set(CUDNN_ATTR_OPERATION_REDUCTION_XDESC, at(x))
-        .set(CUDNN_ATTR_OPERATION_REDUCTION_YDESC, at(y));
-    push(std::move(op), std::move(reduction));
+    op.set(CUDNN_ATTR_OPERATION_REDUCTION_DESC, reduction);
+    add_operation(std::move(op),
+                  {{CUDNN_ATTR_OPERATION_REDUCTION_XDESC, x}, {CUDNN_ATTR_OPERATION_REDUCTION_YDESC, y}});
+    parameters_.push_back(std::move(reduction));
   }
   /// Each channel's sum and sum of squares over x: what a batch norm needs of it.
   void channel_statistics(Value x, Value sum, Value sum_of_squares) {
     Descriptor op(CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR);
     op.set(CUDNN_ATTR_OPERATION_GENSTATS_MODE, CUDNN_GENSTATS_SUM_SQSUM)
-        .set(CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, compute)
-        .set(CUDNN_ATTR_OPERATION_GENSTATS_XDESC, at(x))
-        .set(CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, at(sum))
-        .set(CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, at(sum_of_squares));
-    operations_.push_back(std::move(op));
+        .set(CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, compute);
+    add_operation(std::move(op), {{CUDNN_ATTR_OPERATION_GENSTATS_XDESC, x},
+                                  {CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, sum},
+                                  {CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, sum_of_squares}});
   }
 
   struct BatchNormTrain {
@@ -134,36 +128,35 @@ class Graph {
   void batch_norm_train(const BatchNormTrain& t) {
     Descriptor op(CUDNN_BACKEND_OPERATION_NORM_FORWARD_DESCRIPTOR);
     op.set(CUDNN_ATTR_OPERATION_NORM_FWD_MODE, CUDNN_BATCH_NORM)
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_PHASE, CUDNN_NORM_FWD_TRAINING)
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_XDESC, at(t.x))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_SCALE_DESC, at(t.scale))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_BIAS_DESC, at(t.bias))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_EPSILON_DESC, at(t.epsilon))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_EXP_AVG_FACTOR_DESC, at(t.momentum))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_INPUT_RUNNING_MEAN_DESC, at(t.running_mean))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_INPUT_RUNNING_VAR_DESC, at(t.running_variance))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_OUTPUT_RUNNING_MEAN_DESC, at(t.next_running_mean))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_OUTPUT_RUNNING_VAR_DESC, at(t.next_running_variance))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_MEAN_DESC, at(t.mean))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_INV_VARIANCE_DESC, at(t.inverse_deviation))
-        .set(CUDNN_ATTR_OPERATION_NORM_FWD_YDESC, at(t.y));
-    operations_.push_back(std::move(op));
+        .set(CUDNN_ATTR_OPERATION_NORM_FWD_PHASE, CUDNN_NORM_FWD_TRAINING);
+    add_operation(std::move(op),
+                  {{CUDNN_ATTR_OPERATION_NORM_FWD_XDESC, t.x},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_SCALE_DESC, t.scale},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_BIAS_DESC, t.bias},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_EPSILON_DESC, t.epsilon},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_EXP_AVG_FACTOR_DESC, t.momentum},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_INPUT_RUNNING_MEAN_DESC, t.running_mean},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_INPUT_RUNNING_VAR_DESC, t.running_variance},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_OUTPUT_RUNNING_MEAN_DESC, t.next_running_mean},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_OUTPUT_RUNNING_VAR_DESC, t.next_running_variance},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_MEAN_DESC, t.mean},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_INV_VARIANCE_DESC, t.inverse_deviation},
+                   {CUDNN_ATTR_OPERATION_NORM_FWD_YDESC, t.y}});
   }
   struct BatchNormBackward {
     Value x, mean, inverse_deviation, dy, scale, dscale, dbias, dx;
   };
   void batch_norm_backward(const BatchNormBackward& t) {
     Descriptor op(CUDNN_BACKEND_OPERATION_NORM_BACKWARD_DESCRIPTOR);
-    op.set(CUDNN_ATTR_OPERATION_NORM_BWD_MODE, CUDNN_BATCH_NORM)
-        .set(CUDNN_ATTR_OPERATION_NORM_BWD_XDESC, at(t.x))
-        .set(CUDNN_ATTR_OPERATION_NORM_BWD_MEAN_DESC, at(t.mean))
-        .set(CUDNN_ATTR_OPERATION_NORM_BWD_INV_VARIANCE_DESC, at(t.inverse_deviation))
-        .set(CUDNN_ATTR_OPERATION_NORM_BWD_DYDESC, at(t.dy))
-        .set(CUDNN_ATTR_OPERATION_NORM_BWD_SCALE_DESC, at(t.scale))
-        .set(CUDNN_ATTR_OPERATION_NORM_BWD_DSCALE_DESC, at(t.dscale))
-        .set(CUDNN_ATTR_OPERATION_NORM_BWD_DBIAS_DESC, at(t.dbias))
-        .set(CUDNN_ATTR_OPERATION_NORM_BWD_DXDESC, at(t.dx));
-    operations_.push_back(std::move(op));
+    op.set(CUDNN_ATTR_OPERATION_NORM_BWD_MODE, CUDNN_BATCH_NORM);
+    add_operation(std::move(op), {{CUDNN_ATTR_OPERATION_NORM_BWD_XDESC, t.x},
+                                  {CUDNN_ATTR_OPERATION_NORM_BWD_MEAN_DESC, t.mean},
+                                  {CUDNN_ATTR_OPERATION_NORM_BWD_INV_VARIANCE_DESC, t.inverse_deviation},
+                                  {CUDNN_ATTR_OPERATION_NORM_BWD_DYDESC, t.dy},
+                                  {CUDNN_ATTR_OPERATION_NORM_BWD_SCALE_DESC, t.scale},
+                                  {CUDNN_ATTR_OPERATION_NORM_BWD_DSCALE_DESC, t.dscale},
+                                  {CUDNN_ATTR_OPERATION_NORM_BWD_DBIAS_DESC, t.dbias},
+                                  {CUDNN_ATTR_OPERATION_NORM_BWD_DXDESC, t.dx}});
   }
 
   /// The operations, in the order in which they were added; not finalised yet.
@@ -202,14 +195,14 @@ class Graph {
     require(found != tensors_.end(), "cudnn: a graph has no tensor ", value.uid);
     return found->descriptor;
   }
-  void push(Descriptor operation, Descriptor parameters) {
-    operations_.push_back(std::move(operation));
-    parameters_.push_back(std::move(parameters));
-  }
+  using Values = std::initializer_list<std::pair<Descriptor::Attribute, Value>>;
 
+  void add_operation(Descriptor op, const Values& values) {
+    for (const auto& [attribute, value] : values) op.set(attribute, at(value));
+    operations_.push_back(std::move(op));
+  }
   void conv(Descriptor::Kind kind, Descriptor::Attribute alpha, Descriptor::Attribute beta,
-            Descriptor::Attribute conv_desc, const Window& window,
-            std::initializer_list<std::pair<Descriptor::Attribute, Value>> values) {
+            Descriptor::Attribute conv_desc, const Window& window, const Values& values) {
     Descriptor c(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
     c.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, compute)
         .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_CROSS_CORRELATION)
@@ -221,18 +214,18 @@ class Graph {
         .finalize();
     Descriptor op(kind);
     op.set(alpha, 1.f).set(beta, 0.f).set(conv_desc, c);
-    for (const auto& [attribute, value] : values) op.set(attribute, at(value));
-    push(std::move(op), std::move(c));
+    add_operation(std::move(op), values);
+    parameters_.push_back(std::move(c));
   }
-  Descriptor pointwise_operation(cudnnPointwiseMode_t mode) {
+  void add_pointwise(cudnnPointwiseMode_t mode, const Values& values) {
     Descriptor pointwise(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     pointwise.set(CUDNN_ATTR_POINTWISE_MODE, mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, compute);
     if (mode == CUDNN_POINTWISE_RELU_FWD) pointwise.set(nan_propagation, propagate);
     pointwise.finalize();
     Descriptor op(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     op.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise);
+    add_operation(std::move(op), values);
     parameters_.push_back(std::move(pointwise));
-    return op;
   }
 
   std::vector<Tensor> tensors_;

@@ -61,8 +61,8 @@ class Engine {
                          "cudnn: the heuristics proposed a configuration without an engine");
     const Descriptor& engine = engines.front();
     name_ = text("eng", engine.value<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
-    for (const Descriptor& knob :
-         config_.descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR))
+    for (const Descriptor& knob : config_.descriptors(
+             CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, CUDNN_KNOB_TYPE_COUNTS))
       name_ +=
           text(',', static_cast<int>(knob.value<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE)),
                '=', knob.value<std::int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
@@ -165,6 +165,8 @@ class Candidates {
   std::size_t size() const { return engines_.size(); }
   const std::string& name(std::size_t i) const { return engines_[i]->name(); }
   const EngineNotes& notes(std::size_t i) const { return engines_[i]->notes(); }
+  /// Whether candidate `i` is worth its compilation, seconds long, only if none before it works.
+  bool last_resort(std::size_t i) const { return notes(i).compiled_at_run_time; }
   /// Compiles candidate `i`, which may take a second; nothing if that fails.
   std::optional<Plan> make(std::size_t i) const { return Plan::make(engines_[i], target_, filter_); }
 

@@ -19,7 +19,8 @@
 namespace kfer::cudnn {
 
 /// Thread-safe. Knows nothing of cuDNN: a plan is any movable type, and comes from candidates that have
-///   size(), name(i) (no white space), make(i) -> std::optional<Plan>, empty if that candidate does not work.
+///   size(), name(i) (no white space), make(i) -> std::optional<Plan>, empty if that candidate does not work,
+///   and last_resort(i): whether it is to be made only if none before it works.
 template <class Plan>
 class PlanCache {
  public:
@@ -28,7 +29,7 @@ class PlanCache {
 
   /// `environment` is what choices are good for: the library's version and the model of the device, in one
   /// line. At most `timed` candidates are timed for a graph.
-  explicit PlanCache(std::string environment, std::size_t timed = 8)
+  explicit PlanCache(std::string environment, std::size_t timed = 12)
       : environment_(std::move(environment)), timed_(timed) {}
 
   /// The plan of the graph `key`, the same for the life of this cache; null if no candidate works, which is
@@ -128,6 +129,7 @@ class PlanCache {
     Entry first, best;
     double least = 0;
     for (std::size_t i = 0, tried = 0; i < candidates.size() && tried < timed_; ++i) {
+      if (best.plan && candidates.last_resort(i)) continue;
       auto plan = candidates.make(i);
       if (!plan) continue;
       Entry made = entry(std::move(*plan), candidates.name(i));

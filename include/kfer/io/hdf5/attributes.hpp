@@ -33,19 +33,10 @@ class AttributeReader {
         source_.check(!message.shared(), message.at, "shared attributes are not supported");
         read(message.cursor(source_, "attribute message"), out);
       }
-    if (const auto* message = header.find(MessageType::attribute_info)) {
-      auto info = message->cursor(source_, "attribute info message");
-      info.version(0);
-      const auto flags = info.u8();
-      info.check(flags < 4, "unknown flags ", flags);
-      if (flags & 1) info.skip(2);  // the next creation index
-      const auto heap_at = info.address(), names_at = info.address();
-      if (heap_at != undefined) {
-        FractalHeap heap(source_, heap_at);
-        const BTreeV2 names(source_, names_at, 8);
-        for (auto record : names.records()) read(heap.object(record, "attribute"), out);
-      }
-    }
+    if (const auto* message = header.find(MessageType::attribute_info))
+      for_each_by_name(
+          source_, message->cursor(source_, "attribute info message"), 2, 8,
+          [&](FractalHeap& heap, Cursor record) { read(heap.object(record, "attribute"), out); });
     return out;
   }
 

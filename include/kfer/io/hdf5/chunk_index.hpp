@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "kfer/io/hdf5/btree_v1.hpp"
 #include "kfer/io/hdf5/btree_v2.hpp"
 #include "kfer/io/hdf5/dataspace.hpp"
 #include "kfer/io/hdf5/object_header.hpp"
@@ -50,14 +51,7 @@ namespace detail {
 /// Chunks in a B-tree of version 1: every key tells the chunk behind it.
 inline void read_chunk_tree(Source& source, Address at, const ChunkGrid& grid, unsigned level, bool exact,
                             std::vector<Chunk>& out) {
-  auto c = source.open(at, "chunks' B-tree");
-  c.signature("TREE");
-  const auto type = c.u8(), own_level = c.u8();
-  c.check(type == 1, "a tree of type ", type, ", expected 1");
-  c.check(exact ? own_level == level : own_level <= level, "a node of level ", own_level);
-  const auto entries = c.u16();
-  c.address();  // the sibling on the left
-  c.address();  // and on the right
+  auto [c, own_level, entries] = open_tree_node(source, at, "chunks' B-tree", 1, level, exact);
   std::vector<Chunk> chunks;
   for (unsigned i = 0; i <= entries; ++i) {
     Chunk chunk{.stored_bytes = c.u32(), .filter_mask = c.u32()};

@@ -179,4 +179,20 @@ class FractalHeap {
   std::map<std::uint64_t, std::pair<Address, std::uint64_t>> huge_objects_;
 };
 
+/// Calls `f(heap, record)` for each member of an object that keeps many: `info` is the body of the message
+/// that names the heap and the tree of `tree_type` that sorts its ids by name, a creation index taking
+/// `index_bytes`.
+template <class F>
+void for_each_by_name(Source& source, Cursor info, std::size_t index_bytes, unsigned tree_type, const F& f) {
+  info.version(0);
+  const auto flags = info.u8();
+  info.check(flags < 4, "unknown flags ", flags);
+  if (flags & 1) info.skip(index_bytes);  // the next one
+  const auto heap_at = info.address(), names_at = info.address();
+  if (heap_at == undefined) return;
+  FractalHeap heap(source, heap_at);
+  const BTreeV2 names(source, names_at, tree_type);
+  for (const auto& record : names.records()) f(heap, record);
+}
+
 }  // namespace kfer::io::hdf5

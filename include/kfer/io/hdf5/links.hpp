@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kfer/io/hdf5/btree_v1.hpp"
 #include "kfer/io/hdf5/fractal_heap.hpp"
 #include "kfer/io/hdf5/heaps.hpp"
 #include "kfer/io/hdf5/object_header.hpp"
@@ -50,14 +51,7 @@ class SymbolTable {
 
   /// `level`: what the node's level must be, or, without `exact`, at most.
   void read_tree(Address at, unsigned level, bool exact) {
-    auto c = source_.open(at, "group's B-tree");
-    c.signature("TREE");
-    const auto type = c.u8(), own_level = c.u8();
-    c.check(type == 0, "a tree of type ", type, ", expected 0");
-    c.check(exact ? own_level == level : own_level <= level, "a node of level ", own_level);
-    const auto entries = c.u16();
-    c.address();  // the sibling on the left
-    c.address();  // and on the right
+    auto [c, own_level, entries] = open_tree_node(source_, at, "group's B-tree", 0, level, exact);
     std::vector<std::uint64_t> keys{c.length()};
     std::vector<Address> children;
     for (unsigned i = 0; i < entries; ++i) {
@@ -149,20 +143,11 @@ inline std::vector<Link> read_links(Source& source, const ObjectHeader& header) 
     for (const auto& message : header.messages())
       if (message.type == MessageType::link)
         links.push_back(detail::read_link(message.cursor(source, "link message")));
-    auto info = header.at(MessageType::link_info, "link info").cursor(source, "link info message");
-    info.version(0);
-    const auto flags = info.u8();
-    info.check(flags < 4, "unknown flags ", flags);
-    if (flags & 1) info.skip(8);  // the next creation index
-    const auto heap_at = info.address(), names_at = info.address();
-    if (heap_at != undefined) {
-      FractalHeap heap(source, heap_at);
-      const BTreeV2 names(source, names_at, 5);
-      for (auto record : names.records()) {
-        record.u32();  // the name's hash
-        links.push_back(detail::read_link(heap.object(record, "link")));
-      }
-    }
+    const auto info = header.at(MessageType::link_info, "link info").cursor(source, "link info message");
+    for_each_by_name(source, info, 8, 5, [&](FractalHeap& heap, Cursor record) {
+      record.u32();  // the name's hash
+      links.push_back(detail::read_link(heap.object(record, "link")));
+    });
   }
   std::sort(links.begin(), links.end(), [](const Link& a, const Link& b) { return a.name < b.name; });
   for (std::size_t i = 1; i < links.size(); ++i)

@@ -1,5 +1,5 @@
 // 2-D convolution (cross-correlation, as in every deep-learning framework), with what usually follows it
-// fused in: bias, ReLU, dropout.
+// fused in: bias, the sum with a residual, ReLU, dropout.
 #pragma once
 
 #include <optional>
@@ -7,6 +7,7 @@
 #include "kfer/autograd/variable.hpp"
 #include "kfer/core/extent2d.hpp"
 #include "kfer/core/random.hpp"
+#include "kfer/ops/elementwise/binary.hpp"
 
 namespace kfer {
 
@@ -15,7 +16,7 @@ struct Conv2dOptions {
   Extent2d padding = 0;  ///< zeros added on each side
   Extent2d dilation = 1;
   std::int64_t groups = 1;
-  bool relu = false;  ///< y = max(0, y)
+  bool relu = false;  ///< y = max(0, y), after the residual was added
   std::optional<DropoutMask> dropout =
       {};  ///< applied last; needs relu, whose zeros tell backward what was dropped
 };
@@ -73,71 +74,98 @@ struct Conv2dShape {
   }
 };
 
-/// What follows the sum in the same pass over memory.
+/// What follows the sum in the same pass over memory. `at_rest`: the call is not recorded, so its weights
+/// stay as they are, and a backend may keep forms of its own of them (Tensor::derived).
 struct Conv2dEpilogue {
   bool relu = false;
   std::optional<DropoutMask> dropout = {};
+  bool at_rest = false;
 };
 
 /// The three passes of a device and type:
-///   forward(shape, x, w, bias or nullptr, epilogue) -> y
-///   backward(shape, x, w, y or nullptr, dy, epilogue, wants) -> {dx, dw, db}; y is given if the epilogue has
-///   a ReLU weight_layout(shape, training) -> the memory order in which the weights are best kept
+///   forward(shape, x, w, bias or nullptr, residual or nullptr, epilogue) -> y
+///   backward(shape, x, w, y or nullptr, dy, epilogue, wants) -> {dx, dw, db, dr}; y is given if the epilogue
+///   has a ReLU
+///   weight_layout(shape) -> the memory order in which the weights are best kept
 template <FloatingElement T, class D>
 struct conv2d_impl;
 
 struct Conv2dWants {
-  bool x = true, w = true, bias = true;
+  bool x = true, w = true, bias = true, residual = false;
 };
 
 template <FloatingElement T, class D>
 struct Conv2dGrads {
-  Tensor<T, D> x, w, bias;
+  Tensor<T, D> x, w, bias, residual;
 };
 
 namespace detail {
+/// Whether an operation on these inputs, some of which may be null, is recorded.
+template <class... Inputs>
+bool any_recorded(const Inputs*... inputs) {
+  return ((inputs && will_record(*inputs)) || ...);
+}
+
+/// y + residual, then ReLU if asked for: for code that does not fuse them.
+template <FloatingElement T, class D>
+Tensor<T, D> add_residual(const Tensor<T, D>& y, const Tensor<T, D>& residual, bool relu) {
+  return relu ? binary_impl<AddReluFunctor, T, D>::forward(y, residual)
+              : binary_impl<AddFunctor, T, D>::forward(y, residual);
+}
+
 template <FloatingElement T, class D>
 struct Conv2dBackward {
   Conv2dShape shape;
   Conv2dEpilogue epilogue;
   Tensor<T, D> x, w, y;
-  bool has_bias;
+  bool has_bias, has_residual;
   void operator()(Tensor<T, D> dy, InputGrads<T, D>& grads) {
-    const Conv2dWants wants{grads.wants(0), grads.wants(1), has_bias && grads.wants(2)};
+    const std::size_t residual = has_bias ? 3 : 2;
+    const Conv2dWants wants{grads.wants(0), grads.wants(1), has_bias && grads.wants(2),
+                            has_residual && grads.wants(residual)};
     auto d = conv2d_impl<T, D>::backward(shape, x, w, epilogue.relu ? &y : nullptr, std::move(dy), epilogue,
                                          wants);
     if (wants.x) grads.add(0, std::move(d.x));
     if (wants.w) grads.add(1, std::move(d.w));
     if (wants.bias) grads.add(2, std::move(d.bias));
+    if (wants.residual) grads.add(residual, std::move(d.residual));
   }
 };
 }  // namespace detail
 
-/// y[n, o, i, j] = bias[o] + sum over c, u, v of x[n, c, i*s + u*d - p, j*s + v*d - p] * w[o, c, u, v], then
-/// ReLU, then dropout, as the options say. x: [N, C, H, W]; weight: [O, C / groups, KH, KW]; bias: [O] or
-/// none. The result is [N, O, (H + 2p - d(KH - 1) - 1) / s + 1, ...]. Differentiable in x, weight and bias.
-/// Throws ShapeError or ValueError naming the shapes that do not fit.
+/// y[n, o, i, j] = bias[o] + sum over c, u, v of x[n, c, i*s + u*d - p, j*s + v*d - p] * w[o, c, u, v], plus
+/// the residual, then ReLU, then dropout, as the options say. x: [N, C, H, W]; weight: [O, C / groups, KH,
+/// KW]; bias: [O] or none; residual: of the result's shape, or none. The result is [N, O, (H + 2p - d(KH - 1)
+/// - 1) / s + 1, ...]. Differentiable in x, weight, bias and residual. Throws ShapeError or ValueError naming
+/// the shapes that do not fit.
 template <FloatingElement T, class D>
 Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, const Variable<T, D>* bias,
-                      const Conv2dOptions& options = {}) {
+                      const Conv2dOptions& options = {}, const Variable<T, D>* residual = nullptr) {
   const auto shape = Conv2dShape::of(x.shape(), weight.shape(), options);
   if (bias)
     require<ShapeError>(bias->shape() == Shape{shape.out_channels}, "conv2d: expected bias of shape ",
                         Shape{shape.out_channels}, ", got ", bias->shape());
+  if (residual)
+    require<ShapeError>(residual->shape() == shape.output(), "conv2d: the residual's shape ",
+                        residual->shape(), " is not the result's, ", shape.output());
   if (options.dropout) {
     require(options.relu, "conv2d: dropout is fused only behind a ReLU; use dropout() for anything else");
     require(options.dropout->p >= 0 && options.dropout->p < 1, "conv2d: dropout must be in [0, 1), got ",
             options.dropout->p);
   }
   weight.settle(conv2d_impl<T, D>::weight_layout(shape));
-  const Conv2dEpilogue epilogue{options.relu, options.dropout};
+  const Conv2dEpilogue epilogue{options.relu, options.dropout,
+                                !detail::any_recorded(&x, &weight, bias, residual)};
   Tensor<T, D> y =
-      conv2d_impl<T, D>::forward(shape, x.value(), weight.value(), bias ? &bias->value() : nullptr, epilogue);
+      conv2d_impl<T, D>::forward(shape, x.value(), weight.value(), bias ? &bias->value() : nullptr,
+                                 residual ? &residual->value() : nullptr, epilogue);
   std::vector<Variable<T, D>> inputs{x, weight};
   if (bias) inputs.push_back(*bias);
-  return record(y, std::move(inputs),
-                detail::Conv2dBackward<T, D>{shape, epilogue, x.value(), weight.value(),
-                                             options.relu ? y : Tensor<T, D>(), bias != nullptr});
+  if (residual) inputs.push_back(*residual);
+  return record(
+      y, std::move(inputs),
+      detail::Conv2dBackward<T, D>{shape, epilogue, x.value(), weight.value(),
+                                   options.relu ? y : Tensor<T, D>(), bias != nullptr, residual != nullptr});
 }
 template <FloatingElement T, class D>
 Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, const Variable<T, D>& bias,

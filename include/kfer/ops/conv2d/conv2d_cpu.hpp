@@ -6,6 +6,7 @@
 #include "kfer/ops/conv2d/conv2d_reference.hpp"
 #include "kfer/ops/conv2d/conv2d_winograd.hpp"
 #include "kfer/ops/dropout/dropout_cpu.hpp"
+#include "kfer/ops/elementwise/binary_cpu.hpp"
 
 namespace kfer {
 
@@ -14,8 +15,8 @@ struct conv2d_impl<double, Cpu> {
   static Layout weight_layout(const Conv2dShape&) { return Layout::row_major(4); }
   static Tensor<double, Cpu> forward(const Conv2dShape& s, const Tensor<double, Cpu>& x,
                                      const Tensor<double, Cpu>& w, const Tensor<double, Cpu>* bias,
-                                     const Conv2dEpilogue& epilogue) {
-    return reference::conv2d_forward(s, x, w, bias, epilogue);
+                                     const Tensor<double, Cpu>* residual, const Conv2dEpilogue& epilogue) {
+    return reference::conv2d_forward(s, x, w, bias, residual, epilogue);
   }
   static Conv2dGrads<double, Cpu> backward(const Conv2dShape& s, const Tensor<double, Cpu>& x,
                                            const Tensor<double, Cpu>& w, const Tensor<double, Cpu>* y,
@@ -35,10 +36,10 @@ struct conv2d_impl<float, Cpu> {
     return blocks ? ConvWinograd::weight_layout() : ConvDnnl::weight_layout(s);
   }
 
-  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias,
+  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, const Tn* residual,
                     const Conv2dEpilogue& epilogue) {
-    if (empty(s)) return reference::conv2d_forward(s, x, w, bias, epilogue);
-    Tn y = sums(s, x, w, bias, epilogue.relu);
+    if (empty(s)) return reference::conv2d_forward(s, x, w, bias, residual, epilogue);
+    Tn y = sums(s, x, w, bias, residual, epilogue);
     if (epilogue.dropout)
       dropout_apply(y.mutable_data(), detail::Planes::of(y.shape(), y.layout()), *epilogue.dropout);
     return y;
@@ -51,6 +52,7 @@ struct conv2d_impl<float, Cpu> {
     Conv2dGrads<float, Cpu> grads;
     if (wants.w || wants.bias) std::tie(grads.w, grads.bias) = weight_gradients(s, x, dy, wants.bias);
     if (wants.x) grads.x = input_gradient(s, w, dy);
+    if (wants.residual) grads.residual = std::move(dy);
     return grads;
   }
 
@@ -61,11 +63,16 @@ struct conv2d_impl<float, Cpu> {
 
   // Which code does a pass of a shape is a rule, not a timing, so that a run repeats itself.
 
-  static Tn sums(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
-    if (ConvNarrow::applies(s)) return ConvNarrow::forward(s, x, w, bias, relu);
+  static Tn sums(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, const Tn* residual,
+                 const Conv2dEpilogue& epilogue) {
+    const bool relu = epilogue.relu;
+    if (ConvNarrow::applies(s)) {
+      Tn y = ConvNarrow::forward(s, x, w, bias, relu && !residual, epilogue.at_rest);
+      return residual ? detail::add_residual(y, *residual, relu) : y;
+    }
     if (const auto tile = ConvWinograd::tile(s, winograd::Pass::forward))
-      return ConvWinograd::forward(*tile, s, x, w, bias, relu);
-    return ConvDnnl::forward(s, x, w, bias, relu);
+      return ConvWinograd::forward(*tile, s, x, w, bias, residual, relu, epilogue.at_rest);
+    return ConvDnnl::forward(s, x, w, bias, residual, relu);
   }
   static Tn input_gradient(const Conv2dShape& s, const Tn& w, const Tn& dy) {
     if (ConvNarrow::applies(s)) return ConvNarrow::backward_data(s, w, dy);

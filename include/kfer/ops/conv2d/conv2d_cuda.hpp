@@ -4,6 +4,7 @@
 #include "kfer/kernels/reduce/shipped.cuh"
 #include "kfer/ops/conv2d/conv2d_kernels.hpp"
 #include "kfer/ops/dropout/dropout_cuda.hpp"
+#include "kfer/ops/elementwise/binary_cuda.hpp"
 
 namespace kfer {
 namespace detail {
@@ -34,9 +35,10 @@ struct conv2d_impl<T, D> {
   /// [O, KH, KW, I / groups] in memory.
   static Layout weight_layout(const Conv2dShape&) { return Layout::channels_last(); }
 
-  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias,
+  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, const Tn* residual,
                     const Conv2dEpilogue& epilogue) {
-    Tn y = Engine::forward(s, x, w, bias, epilogue.relu);
+    Tn y = Engine::forward(s, x, w, bias, epilogue.relu && !residual);
+    if (residual) y = detail::add_residual(y, *residual, epilogue.relu);
     detail::bias_relu_dropout<T, D>(y, nullptr, false, epilogue.dropout);
     return y;
   }
@@ -50,6 +52,7 @@ struct conv2d_impl<T, D> {
     if (wants.bias) grads.bias = detail::channel_sums(dy);
     if (wants.w) grads.w = Engine::backward_weights(s, x, dy);
     if (wants.x) grads.x = Engine::backward_data(s, w, dy);
+    if (wants.residual) grads.residual = std::move(dy);
     return grads;
   }
 };

@@ -28,6 +28,11 @@ struct ConvPass {
   Primitive primitive;
 };
 
+/// What a forward pass does to its sums, in this order.
+struct ConvEpilogue {
+  bool bias = false, residual = false, relu = false;
+};
+
 /// The three passes of one convolution. Backward passes are made when first asked for.
 class ConvPlan {
  public:
@@ -37,9 +42,11 @@ class ConvPlan {
   using BackwardWeights =
       ConvPass<dnnl::convolution_backward_weights::primitive_desc, dnnl::convolution_backward_weights>;
 
-  ConvPlan(const Conv2dShape& shape, bool relu, bool bias)
-      : shape_(shape), bias_(bias), forward_(best<Forward>([&](const Layout& x, const Layout& y) {
-          return onednn::conv_forward(descs(x, y), onednn::attributes(relu));
+  ConvPlan(const Conv2dShape& shape, const ConvEpilogue& epilogue)
+      : shape_(shape), bias_(epilogue.bias), forward_(best<Forward>([&](const Layout& x, const Layout& y) {
+          const onednn::ConvDescs d = descs(x, y);
+          return onednn::conv_forward(d,
+                                      onednn::attributes(epilogue.relu, epilogue.residual ? &d.y : nullptr));
         })) {
     if (shape.groups == 1)
       weight_layout_ =
@@ -117,8 +124,8 @@ class ConvPlan {
 };
 
 /// The plan of a convolution, made at its first use.
-inline std::shared_ptr<ConvPlan> conv_plan(const Conv2dShape& s, bool relu, bool bias) {
-  using Key = std::array<std::int64_t, 18>;
+inline std::shared_ptr<ConvPlan> conv_plan(const Conv2dShape& s, const ConvEpilogue& epilogue = {}) {
+  using Key = std::array<std::int64_t, 19>;
   struct Hash {
     std::size_t operator()(const Key& key) const {
       std::size_t h = 0;
@@ -130,27 +137,14 @@ inline std::shared_ptr<ConvPlan> conv_plan(const Conv2dShape& s, bool relu, bool
   static std::unordered_map<Key, std::shared_ptr<ConvPlan>, Hash> plans;
   constexpr std::size_t most =
       4096;  // a plan holds generated code: a program that sees ever new shapes must not grow
-  const Key key{s.batch,
-                s.in_channels,
-                s.height,
-                s.width,
-                s.out_channels,
-                s.kernel_height,
-                s.kernel_width,
-                s.stride.height,
-                s.stride.width,
-                s.padding.height,
-                s.padding.width,
-                s.dilation.height,
-                s.dilation.width,
-                s.groups,
-                relu,
-                bias,
-                num_threads()};
+  const Key key{s.batch,           s.in_channels,     s.height,         s.width,        s.out_channels,
+                s.kernel_height,   s.kernel_width,    s.stride.height,  s.stride.width, s.padding.height,
+                s.padding.width,   s.dilation.height, s.dilation.width, s.groups,       epilogue.bias,
+                epilogue.residual, epilogue.relu,     num_threads()};
   std::lock_guard lock(mutex);
   if (plans.size() >= most) plans.clear();
   auto& plan = plans[key];
-  if (!plan) plan = std::make_shared<ConvPlan>(s, relu, bias);
+  if (!plan) plan = std::make_shared<ConvPlan>(s, epilogue);
   return plan;
 }
 
@@ -158,12 +152,16 @@ inline std::shared_ptr<ConvPlan> conv_plan(const Conv2dShape& s, bool relu, bool
 struct ConvDnnl {
   using Tn = Tensor<float, Cpu>;
 
-  static Layout weight_layout(const Conv2dShape& s) { return conv_plan(s, false, false)->weight_layout(); }
+  static Layout weight_layout(const Conv2dShape& s) { return conv_plan(s)->weight_layout(); }
 
-  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
-    const auto plan = conv_plan(s, relu, bias != nullptr);
+  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, const Tn* residual,
+                    bool relu) {
+    const auto plan = conv_plan(s, {.bias = bias != nullptr, .residual = residual != nullptr, .relu = relu});
     const auto& pass = plan->forward();
-    const Tn source = x.to(pass.x);
+    if (residual &&
+        pass.y.block_count() == 0)  // oneDNN adds a tensor slowly behind all but its blocked convolutions
+      return add_residual(forward(s, x, w, bias, nullptr, false), *residual, relu);
+    const Tn source = x.to(pass.x), rest = residual ? residual->to(pass.y) : Tn();
     const Weights weights(*plan, w, pass.pd.weights_desc());
     Tn y(s.output(), pass.y);
     std::unordered_map<int, dnnl::memory> arguments{
@@ -171,12 +169,15 @@ struct ConvDnnl {
         {DNNL_ARG_WEIGHTS, weights.memory},
         {DNNL_ARG_DST, onednn::memory(pass.pd.dst_desc(), y.mutable_data())}};
     if (bias) arguments.emplace(DNNL_ARG_BIAS, onednn::memory(pass.pd.bias_desc(), bias->data()));
+    if (residual)
+      arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1,
+                        onednn::memory(pass.pd.dst_desc(), rest.data()));
     onednn::run(pass.primitive, pass.pd.scratchpad_desc(), std::move(arguments));
     return y;
   }
 
   static Tn backward_data(const Conv2dShape& s, const Tn& w, const Tn& dy) {
-    const auto plan = conv_plan(s, false, false);
+    const auto plan = conv_plan(s);
     const auto& pass = plan->backward_data();
     const Tn g = dy.to(pass.y);
     const Weights weights(*plan, w, pass.pd.weights_desc());
@@ -190,7 +191,7 @@ struct ConvDnnl {
 
   /// {dw, db}; db is left empty unless `bias`.
   static std::pair<Tn, Tn> backward_weights(const Conv2dShape& s, const Tn& x, const Tn& dy, bool bias) {
-    const auto plan = conv_plan(s, false, bias);
+    const auto plan = conv_plan(s, {.bias = bias});
     const auto& pass = plan->backward_weights();
     const Tn source = x.to(pass.x), g = dy.to(pass.y);
     const onednn::Desc chosen = pass.pd.diff_weights_desc(), kept = plan->weight_desc(plan->weight_layout());

@@ -22,9 +22,11 @@ struct ConvNarrow {
            s.padding.width < s.kernel_width && !s.pointwise();
   }
 
-  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
+  /// `at_rest`: the weights may be kept with w in the order that they are read in.
+  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu, bool at_rest) {
     const Tn source = x.to(activation_layout(s.in_channels));
-    const Tn kernel = input_vectors(w);
+    const auto make = [&] { return input_vectors(w); };
+    const Tn kernel = at_rest ? *w.derived<Tn>(InputVectors{}, make) : make();
     Tn y(s.output());
     const auto rows = [&]<int outputs>(std::integral_constant<int, outputs>) {
       parallel_for(s.batch * s.out_height, [&, out = y.mutable_data()](std::int64_t k) {
@@ -50,7 +52,7 @@ struct ConvNarrow {
 
   static Tn backward_data(const Conv2dShape& s, const Tn& w, const Tn& dy) {
     const Conv2dShape back = reverse(s);
-    return ConvDnnl::forward(back, dy, flip(w), nullptr, false);
+    return ConvDnnl::forward(back, dy, flip(w), nullptr, nullptr, false);
   }
 
   static std::pair<Tn, Tn> backward_weights(const Conv2dShape& s, const Tn& x, const Tn& dy, bool bias) {
@@ -73,6 +75,9 @@ struct ConvNarrow {
   }
 
  private:
+  struct InputVectors {
+    bool operator==(const InputVectors&) const = default;
+  };
   static constexpr int B = simd_width;
   using Vector = simd_f32<B>;
 

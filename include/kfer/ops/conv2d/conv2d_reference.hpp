@@ -36,15 +36,18 @@ inline std::int64_t channels_last_index(const Shape& shape, std::int64_t i) {
 
 template <FloatingElement T>
 Tensor<T, Cpu> conv2d_forward(const Conv2dShape& s, const Tensor<T, Cpu>& x, const Tensor<T, Cpu>& w,
-                              const Tensor<T, Cpu>* bias, const Conv2dEpilogue& epilogue) {
+                              const Tensor<T, Cpu>* bias, const Tensor<T, Cpu>* residual,
+                              const Conv2dEpilogue& epilogue) {
   Tensor<T, Cpu> y = zeros<T, Cpu>(s.output());
   T* out = y.mutable_data();
   const Tensor<T, Cpu> xr = x.row_major(), wr = w.row_major();
   conv2d_products(
       s, [&, px = xr.data(), pw = wr.data()](auto iy, auto ix, auto iw) { out[iy] += px[ix] * pw[iw]; });
   const std::int64_t pixels = s.out_height * s.out_width;
+  const Tensor<T, Cpu> rest = residual ? residual->row_major() : Tensor<T, Cpu>();
   for (std::int64_t i = 0, n = y.numel(); i < n; ++i) {
     if (bias) out[i] += bias->data()[i / pixels % s.out_channels];
+    if (residual) out[i] += rest.data()[i];
     if (epilogue.relu && out[i] < T(0)) out[i] = T(0);
     if (epilogue.dropout)
       out[i] = epilogue.dropout->keeps(channels_last_index(y.shape(), i))
@@ -66,6 +69,7 @@ Conv2dGrads<T, Cpu> conv2d_backward(const Conv2dShape& s, const Tensor<T, Cpu>& 
     for (std::int64_t i = 0, n = g.numel(); i < n; ++i) d[i] = yr.data()[i] > T(0) ? d[i] * scale : T(0);
   }
   Conv2dGrads<T, Cpu> grads;
+  if (wants.residual) grads.residual = g;
   if (wants.x) {
     grads.x = zeros<T, Cpu>(s.input());
     const Tensor<T, Cpu> wr = w.row_major();

@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -32,6 +33,7 @@
 namespace kfer::winograd {
 
 inline constexpr int max_kernel = 5;
+inline constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // ---- what a pass reads and writes besides tiles: sources, weights, epilogues ----
 
@@ -72,12 +74,15 @@ struct Relu {
     return V{} > value ? V{} : value;
   }
 };
-/// Adds to what `data` (usually the output itself) holds.
+/// Adds to what `data` (which may be the output itself) holds; the sum becomes `least` where it is less: 0
+/// makes this a ReLU.
 template <int B>
 struct AddTo {
   const float* data;
+  float least = -infinity;
   simd_f32<B> operator()(simd_f32<B> value, const OutputPoint& at) const {
-    return value + simd_load<B>(data + at.offset);
+    const simd_f32<B> sum = value + simd_load<B>(data + at.offset), floor = simd_f32<B>{} + least;
+    return floor > sum ? floor : sum;
   }
 };
 

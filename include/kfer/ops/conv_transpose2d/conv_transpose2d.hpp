@@ -43,9 +43,9 @@ inline Conv2dShape conv_transpose2d_shape(const Shape& x, const Shape& w, const 
           x[3], o.stride,        o.padding, o.dilation, o.groups};
 }
 
-/// forward(shape, x, w, bias or nullptr, relu) -> y; backward(shape, x, w, y or nullptr, dy, wants) -> {dx,
-/// dw, db}, where `shape` is conv_transpose2d_shape's and y is given if there was a ReLU. A backend that
-/// keeps weights in a memory order of its own has weight_layout(shape).
+/// forward(shape, x, w, bias or nullptr, epilogue without dropout) -> y; backward(shape, x, w, y or nullptr,
+/// dy, wants) -> {dx, dw, db}, where `shape` is conv_transpose2d_shape's and y is given if there was a ReLU.
+/// A backend that keeps weights in a memory order of its own has weight_layout(shape).
 template <FloatingElement T, class D>
 struct conv_transpose2d_impl;
 
@@ -78,8 +78,9 @@ Variable<T, D> conv_transpose2d(const Variable<T, D>& x, const Variable<T, D>& w
                         bias->shape());
   if constexpr (requires { conv_transpose2d_impl<T, D>::weight_layout(shape); })
     weight.settle(conv_transpose2d_impl<T, D>::weight_layout(shape));
-  Tensor<T, D> y = conv_transpose2d_impl<T, D>::forward(shape, x.value(), weight.value(),
-                                                        bias ? &bias->value() : nullptr, options.relu);
+  Tensor<T, D> y = conv_transpose2d_impl<T, D>::forward(
+      shape, x.value(), weight.value(), bias ? &bias->value() : nullptr,
+      {.relu = options.relu, .at_rest = !detail::any_recorded(&x, &weight, bias)});
   std::vector<Variable<T, D>> inputs{x, weight};
   if (bias) inputs.push_back(*bias);
   return record(y, std::move(inputs),

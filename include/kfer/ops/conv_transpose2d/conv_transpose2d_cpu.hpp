@@ -16,14 +16,17 @@ struct conv_transpose2d_impl<T, Cpu> {
   using Tn = Tensor<T, Cpu>;
   using Conv = conv2d_impl<T, Cpu>;
 
-  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
+  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias,
+                    const Conv2dEpilogue& epilogue) {
     if (const auto flat = as_convolution(s)) {
-      const Tn flipped = detail::ConvNarrow::flip(w).to(Conv::weight_layout(*flat));
-      return Conv::forward(*flat, x, flipped, bias, {.relu = relu});
+      const Layout layout = Conv::weight_layout(*flat);
+      const auto make = [&] { return detail::ConvNarrow::flip(w).to(layout); };
+      const Tn flipped = epilogue.at_rest ? *w.template derived<Tn>(layout, make) : make();
+      return Conv::forward(*flat, x, flipped, bias, nullptr, epilogue);
     }
     Tn y = Conv::backward(s, {}, w, nullptr, x, {}, {.x = true, .w = false, .bias = false}).x;
     if (bias) y = binary_impl<AddFunctor, T, Cpu>::forward(y, bias->reshape({s.in_channels, 1, 1}));
-    return relu ? unary_impl<ReluFunctor, T, Cpu>::forward({}, y) : y;
+    return epilogue.relu ? unary_impl<ReluFunctor, T, Cpu>::forward({}, y) : y;
   }
 
   static Conv2dGrads<T, Cpu> backward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* y, Tn dy,
@@ -36,7 +39,7 @@ struct conv_transpose2d_impl<T, Cpu> {
     }
     if (y) dy = unary_impl<ReluFunctor, T, Cpu>::backward({}, *y, *y, std::move(dy));
     Conv2dGrads<T, Cpu> grads;
-    if (wants.x) grads.x = Conv::forward(s, dy, w, nullptr, {});
+    if (wants.x) grads.x = Conv::forward(s, dy, w, nullptr, nullptr, {});
     if (wants.w) grads.w = Conv::backward(s, dy, w, nullptr, x, {}, {.x = false, .w = true, .bias = false}).w;
     if (wants.bias) grads.bias = detail::channel_sums(dy);
     return grads;

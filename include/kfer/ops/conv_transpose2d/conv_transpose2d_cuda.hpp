@@ -15,9 +15,10 @@ struct conv_transpose2d_impl<T, D> {
   /// As the ordinary convolution's.
   static Layout weight_layout(const Conv2dShape&) { return Layout::channels_last(); }
 
-  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias, bool relu) {
+  static Tn forward(const Conv2dShape& s, const Tn& x, const Tn& w, const Tn* bias,
+                    const Conv2dEpilogue& epilogue) {
     Tn y = Engine::backward_data(s, w, x);
-    detail::bias_relu_dropout<T, D>(y, bias, relu, std::nullopt);
+    detail::bias_relu_dropout<T, D>(y, bias, epilogue.relu, std::nullopt);
     return y;
   }
 

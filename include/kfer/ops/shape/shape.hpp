@@ -16,6 +16,28 @@ template <Element T, class D>
 struct rearrange_impl;
 
 namespace detail {
+/// The parts one after the other along `dim`, in the order of memory that all of them share if each of them
+/// `keeps` it, else in row-major order. `copy(part, y, begin)` puts a part of y's order in its place.
+template <Element T, class D, class Keeps, class Copy>
+Tensor<T, D> concat(const std::vector<Tensor<T, D>>& parts, std::size_t dim, const Keeps& keeps,
+                    const Copy& copy) {
+  Shape shape = parts[0].shape();
+  Layout layout = parts[0].layout();
+  std::int64_t extent = 0;
+  for (const auto& part : parts) {
+    extent += part.shape()[dim];
+    if (part.layout() != layout || !keeps(part)) layout = Layout::row_major(shape.rank());
+  }
+  shape.set(dim, extent);
+  Tensor<T, D> y(shape, layout);
+  std::int64_t begin = 0;
+  for (const auto& part : parts) {
+    copy(part.to(layout), y, begin);
+    begin += part.shape()[dim];
+  }
+  return y;
+}
+
 template <FloatingElement T, class D>
 struct ReshapeBackward {
   Shape from, to;

@@ -42,22 +42,9 @@ struct rearrange_impl<T, Cpu> {
   }
 
   static Tn concat(const std::vector<Tn>& inputs, std::size_t dim) {
-    Shape shape = inputs[0].shape();
-    Layout layout = inputs[0].layout();
-    std::int64_t extent = 0;
-    for (const auto& input : inputs) {
-      extent += input.shape()[dim];
-      if (!keeps(input, dim) || input.layout() != layout) layout = Layout::row_major(shape.rank());
-    }
-    shape.set(dim, extent);
-    Tn y(shape, layout);
-    std::int64_t begin = 0;
-    for (const auto& input : inputs) {
-      const Tn part = input.to(layout);
-      copy(part, y, dim, 0, begin, part.shape()[dim]);
-      begin += part.shape()[dim];
-    }
-    return y;
+    return detail::concat(
+        inputs, dim, [&](const Tn& part) { return keeps(part, dim); },
+        [&](const Tn& part, Tn& y, std::int64_t begin) { copy(part, y, dim, 0, begin, part.shape()[dim]); });
   }
 
   static Tn slice(const Tn& input, std::size_t dim, std::int64_t begin, std::int64_t count) {
