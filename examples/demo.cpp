@@ -62,7 +62,7 @@ int run(int argc, char** argv) {
     options.run.overwrite = true;
     options.device.device = device;
     options.device.amp = amp;
-    options.seed = seed;
+    options.seed = options.pretrain_seed = seed;
     std::printf("%s: %s\n", std::string(kdrama::title_of(model)).c_str(),
                 kdrama::describe_schedule(options).c_str());
     std::fflush(stdout);

@@ -42,7 +42,7 @@ struct Options {
             "Predicts the labels of JPEG and PNG images by trained weights. Exit code 0: all predicted; 1: "
             "some images\n"
             "were broken; 2: wrong flags, weights or output.");
-    f.operands(paths, "PATH",
+    f.operands(paths, "PATH...",
                "images, and folders whose images (told by content) are taken in the order of their names");
     f.add("weights,w", weights, "what training saved (safetensors)")
         .add("threshold", threshold,

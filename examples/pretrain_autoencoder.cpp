@@ -21,7 +21,8 @@ namespace {
 /// Four rows: images, reconstructions, images under noise, those denoised.
 void write_sheet(const std::string& path, const kdrama::PretrainResult& result) {
   constexpr int size = kfer::data::kdrama_image_size;
-  kfer::io::ContactSheet sheet({.columns = static_cast<int>(result.examples.size()), .cell = size});
+  kfer::io::ContactSheet sheet(
+      {.columns = static_cast<int>(result.examples.size()), .cell = size, .caption_lines = 2});
   const auto row = [&](const char* heading, auto pixels) {
     sheet.row(heading);
     for (const auto& e : result.examples) sheet.add(pixels(e), size, size, e.id);
@@ -44,9 +45,10 @@ int run(int argc, char** argv) {
                     "published recipe.");
   options.add_to(flags);
   if (!flags.parse(argc, argv)) return 0;
+  options.run.check();
   std::fprintf(stderr, "kfer %s, device %s, %d threads\n", kfer::version, options.device.device.c_str(),
                kfer::num_threads());
-  const auto result = kdrama::pretrain(options, flags.command("--resume"));
+  const auto result = kdrama::pretrain(options, flags.command("--resume", "--overwrite"));
   if (result.training.interrupted) return kfer::exit_interrupted;
   std::printf(
       "on %lld test images: binary cross-entropy %.4f; PSNR %.2f dB of reconstructions, %.2f dB of images "

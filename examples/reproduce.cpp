@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
-#include <set>
 
 #include "kdrama/outcome.hpp"
 #include "kdrama/synthetic.hpp"
@@ -44,15 +43,18 @@ struct Request {
   bool overwrite = false;
 };
 
-/// The words of "a,b,c", each one of `known`. Throws UsageError.
+/// The words of "a,b,c", each one of `known`, none twice. Throws UsageError.
 std::vector<std::string> words(const char* flag, std::string_view list,
                                const std::vector<std::string>& known) {
   std::vector<std::string> out;
   for (std::size_t comma = 0; comma != std::string_view::npos; list.remove_prefix(comma + 1)) {
     comma = list.find(',');
-    out.emplace_back(list.substr(0, comma));
+    const auto word = list.substr(0, comma);
+    kfer::require<kfer::UsageError>(std::ranges::find(out, word) == out.end(), flag, ": '", word,
+                                    "' is named twice");
+    out.emplace_back(word);
     std::string all;
-    for (const auto& word : known) all += text(all.empty() ? "" : ", ", word);
+    for (const auto& one : known) all += text(all.empty() ? "" : ", ", one);
     kfer::require<kfer::UsageError>(std::ranges::find(known, out.back()) != known.end(), flag, ": unknown '",
                                     out.back(), "'; known: ", all);
     if (comma == std::string_view::npos) break;
@@ -89,13 +91,13 @@ std::string suffix(const std::string& split, std::uint64_t seed, const Request& 
 }
 
 bool quick(const Request& request) {
-  return request.schedule == "quick" || (request.schedule == "auto" && is_synthetic(request.data.data_path));
+  return request.schedule == "quick" ||
+         (request.schedule == "auto" && kfer::data::is_synthetic_kdrama(request.data.data_path));
 }
 
-/// The pre-trained autoencoder of a split and seed: of the multi-label images, as published; on the honest
-/// split of each task's own images, since a clip may be on another side in another set. Nothing if
-/// interrupted.
-std::optional<std::string> autoencoder(const Request& request, const Job& job, std::set<std::string>& done) {
+/// The pre-training of a split and seed: of the multi-label images, as published; on the honest split of each
+/// task's own images, since a clip may be on another side in another set.
+PretrainOptions pretraining(const Request& request, const Job& job) {
   PretrainOptions o;
   o.data = request.data;
   o.data.split = job.split;
@@ -108,18 +110,29 @@ std::optional<std::string> autoencoder(const Request& request, const Job& job, s
   }
   o.run.output_dir = request.output_dir;
   o.run.name = o.set + suffix(job.split, job.seed, request);
+  return o;
+}
+
+/// The weights of an autoencoder, trained unless they are there. Nothing if interrupted.
+std::optional<std::string> autoencoder(PretrainOptions o, const std::string& command) {
   const std::string weights = o.directory() + "/weights/best.safetensors";
-  const bool again = request.overwrite && !done.contains(weights);
-  done.insert(weights);
-  if (!again && has_outcome(o)) return weights;
-  o.run.resume = !again && kfer::holds_run(o.directory());
-  o.run.overwrite = again;
-  std::printf("autoencoder, reconstruction of %s (%s split)\n", o.set.c_str(), job.split.c_str());
+  if (has_outcome(o)) return weights;
+  o.run.resume = kfer::holds_run(o.directory());
+  std::printf("autoencoder, reconstruction of %s (%s split)\n", o.set.c_str(), o.data.split.c_str());
   std::fflush(stdout);
-  const auto result = pretrain(o);
+  const auto result = pretrain(o, command);
   if (result.training.interrupted) return std::nullopt;
   save_outcome(o, result);
   return weights;
+}
+
+/// Of the run in `directory` nothing is left that says it was begun or finished.
+void forget(const std::string& directory) {
+  for (const char* file : {"/result.json", "/state.safetensors"}) {
+    std::error_code code;
+    std::filesystem::remove(directory + file, code);
+    kfer::require<kfer::IoError>(!code, "cannot remove '", directory, file, "': ", code.message());
+  }
 }
 
 std::vector<Job> jobs(const Request& request) {
@@ -154,11 +167,12 @@ kfer::ReportComparison table1(const Outcomes& outcomes, const std::string& split
   kfer::ReportComparison table{.title = text("Table 1. Images, ", split, " split"),
                                .columns = {{"published", 0}, {"here", 0}, {"difference", 0, true}},
                                .rows = {}};
-  std::string before;
-  for (const auto& [key, runs] : outcomes) {
-    const auto& task = std::get<1>(key);
-    if (std::get<0>(key) != split || task == before) continue;
-    before = task;
+  for (const std::string task : {"6", "22", "multi-label"}) {
+    const auto run = std::ranges::find_if(outcomes, [&](const auto& one) {
+      return std::get<0>(one.first) == split && std::get<1>(one.first) == task;
+    });
+    if (run == outcomes.end()) continue;
+    const Outcome& first = run->second.front();
     Options o;
     o.task = task;
     const auto line = [&](const char* name, std::int64_t published, std::int64_t here) {
@@ -167,11 +181,10 @@ kfer::ReportComparison table1(const Outcomes& outcomes, const std::string& split
                              static_cast<double>(here - published)}});
     };
     using kfer::data::Split;
-    const auto& run = runs.front();
-    line("train", o.set().images(Split::train), run.train_images);
-    line("validation", o.set().images(Split::valid), run.valid_images);
-    line("test", o.set().images(Split::test), run.test_images);
-    line("total", o.set().images(), run.train_images + run.valid_images + run.test_images);
+    line("train", o.set().images(Split::train), first.train_images);
+    line("validation", o.set().images(Split::valid), first.valid_images);
+    line("test", o.set().images(Split::test), first.test_images);
+    line("total", o.set().images(), first.train_images + first.valid_images + first.test_images);
   }
   return table;
 }
@@ -272,8 +285,7 @@ int run(int argc, char** argv) {
       .add("splits", request.splits, "of published (by image) and by-clip (no clip on two sides)")
       .add("tasks", request.tasks, "of 6, 22 and multi-label")
       .add("models", request.models, "of autoencoder, conv_net and resnet50")
-      .add("weights", request.weights,
-           "resnet50: backbone to start from (safetensors with torchvision's names)")
+      .add("weights", request.weights, "resnet50: backbone to start from, as import_weights writes it")
       .add("augment", request.data.augment, "of training images; published: none")
       .add("seeds", request.seeds, "runs of each training, with seeds from --seed on",
            {.min = 1, .max = 1000})
@@ -281,6 +293,7 @@ int run(int argc, char** argv) {
       .add("device", request.device.device, "cpu or cuda")
       .add("amp", request.device.amp, "cuda: activations in bfloat16, parameters in float")
       .add("strict-fp32", request.device.strict_fp32, "cuda: no TensorFloat-32 in products of float")
+      .add("eager", request.device.eager, "cuda: launch every kernel instead of replaying captured graphs")
       .add("workers,j", request.data.workers, "threads that decode images", {.min = 0, .max = 256})
       .add("on-corrupt", request.data.on_corrupt, "what a damaged record does", {.choices = {"fail", "skip"}})
       .add("output-dir", request.output_dir, "where data, runs and the report are written")
@@ -303,27 +316,30 @@ int run(int argc, char** argv) {
                 request.data.data_path.c_str());
   }
   const auto all = jobs(request);
+  const std::string command = flags.command("", "--overwrite");  // that goes on after an interruption
   std::vector<Outcome> outcomes;
   Outcomes by_key;
-  std::set<std::string> pretrained;  // by this process
+  if (request.overwrite)
+    for (const auto& job : all) {
+      forget(job.options.directory());
+      if (job.options.model == "autoencoder") forget(pretraining(request, job).directory());
+    }
   for (std::size_t i = 0; i < all.size(); ++i) {
     Job job = all[i];
     Options& o = job.options;
     if (o.model == "autoencoder") {
-      const auto weights = autoencoder(request, job, pretrained);
+      const auto weights = autoencoder(pretraining(request, job), command);
       if (!weights) return kfer::exit_interrupted;
       o.autoencoder = *weights;
     }
-    std::optional<Outcome> outcome;
-    if (!request.overwrite) outcome = load_outcome(o);
+    auto outcome = load_outcome(o);
     std::printf("[%zu/%zu] %s, %s, %s split, seed %llu%s\n", i + 1, all.size(),
                 std::string(title_of(o.model)).c_str(), task_title(o.task).c_str(), job.split.c_str(),
                 static_cast<unsigned long long>(job.seed), outcome ? ": finished before" : "");
     std::fflush(stdout);
     if (!outcome) {
-      o.run.resume = !request.overwrite && kfer::holds_run(o.directory());
-      o.run.overwrite = request.overwrite;
-      const auto result = kdrama::run(o, flags.command());
+      o.run.resume = kfer::holds_run(o.directory());
+      const auto result = kdrama::run(o, command);
       if (result.training.interrupted) return kfer::exit_interrupted;
       save_outcome(o, result);
       outcome = outcome_of(result);
@@ -332,20 +348,25 @@ int run(int argc, char** argv) {
     by_key[{job.split, o.task, o.model}].push_back(*outcome);
   }
 
-  const bool synthetic = is_synthetic(request.data.data_path);
+  const bool synthetic = kfer::data::is_synthetic_kdrama(request.data.data_path);
   kfer::SummaryReport report;
   report.title = "K-drama facial emotion recognition: every experiment";
   report.summary =
       synthetic ? "SYNTHETIC faces: drawn, not photographed. Figures here and published ones do not compare."
                 : text("The files under '", request.data.data_path, "'.");
   double seconds = 0;
-  for (const auto& o : outcomes) seconds += o.train_seconds;
+  bool resumed = false;
+  for (const auto& o : outcomes) {
+    seconds += o.train_seconds;
+    resumed |= o.resumed;
+  }
   report.facts = {
       {"device", outcomes.front().device},
       {"kfer", std::string(kfer::version)},
       {"schedule", quick(request) ? "quick: fewer epochs at a higher rate than published" : "published"},
       {"trainings", text(outcomes.size(), ", ", request.seeds, " seed(s)")},
-      {"training time", text(static_cast<std::int64_t>(seconds + 0.5), " s")}};
+      {"training time", text(static_cast<std::int64_t>(seconds + 0.5), " s",
+                             resumed ? ", without that before interruptions" : "")}};
   for (const auto& split : words("--splits", request.splits, {"published", "by-clip"}))
     for (auto& table : tables(by_key, split, request.seeds > 1)) {
       if (split == "by-clip")
@@ -374,7 +395,9 @@ int run(int argc, char** argv) {
     report.notes.push_back(
         "The faces are drawn from label statistics of the published data. They are an easier problem "
         "than photographs: read these figures as a proof that the experiments run, not as a result.");
-  if (request.weights.empty())
+  const bool resnet =
+      std::ranges::any_of(all, [](const Job& job) { return job.options.model == "resnet50"; });
+  if (resnet && request.weights.empty())
     report.notes.push_back("ResNet50 started from random numbers: no ImageNet weights were given.");
   kfer::write_report(request.output_dir + "/report.html", report);
   kfer::io::atomic_write(request.output_dir + "/figures.csv", csv(all, outcomes));

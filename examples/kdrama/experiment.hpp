@@ -29,8 +29,10 @@ struct Result {
   std::int64_t train_images = 0, valid_images = 0, test_images = 0;
   double leakage = 0;  ///< percent of the test images with an image of the same clip in train
   double train_seconds = 0, wait_seconds = 0;  ///< the second: of those, waiting for data
+  bool resumed = false;                        ///< both are then of the last session alone
   std::string device = "";                     ///< in words
   bool pretrained = false;                     ///< resnet50: started from given weights
+  kfer::io::Json arguments = {};               ///< as arguments_of
   kfer::TrainResult training;
   kfer::History history;
 };
@@ -51,13 +53,16 @@ struct PretrainResult {
   std::vector<Reconstruction> examples;
   std::int64_t train_images = 0, held_out_images = 0, test_images = 0;
   double train_seconds = 0;
+  bool resumed = false;  ///< train_seconds is then of the last session alone
   std::string device = "";
+  kfer::io::Json arguments = {};  ///< as arguments_of
   kfer::TrainResult training;
   kfer::History history;
 };
 
-/// Trains (unless test_only) the autoencoder on the first nine tenths of the training images, as published,
-/// and shows it test images. Throws as `run`.
+/// Trains (unless test_only) the autoencoder on the first nine tenths of the training images, and shows it
+/// test images. (The published one had nine tenths of all images, those of valid and test among them.) Throws
+/// as `run`.
 PretrainResult pretrain(const PretrainOptions& options, const std::string& resume_command = "");
 
 /// The same on device D, whatever the options say. Defined for each device of the build: see

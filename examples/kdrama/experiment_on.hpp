@@ -46,7 +46,9 @@ class Experiment {
         train_(open(options.data, set_, data::Split::train)),
         valid_(open(options.data, set_, data::Split::valid)),
         test_(open(options.data, set_, data::Split::test)),
-        used_(used_part(train_, options.data)) {}
+        used_(used_part(train_, options.data)) {
+    if (!options.run.test_only) arguments_ = arguments_of(options);
+  }
 
   Result run() {
     RandomStream random{.seed = options_.seed, .stream = 0};
@@ -77,6 +79,7 @@ class Experiment {
   }
 
  private:
+  std::string pretraining() const { return options_.directory() + "/pretrain"; }
   std::string tested_weights() const { return options_.run.tested_weights(options_.directory()); }
 
   /// Keras' form, as published, unless the weights given are of torchvision's.
@@ -86,8 +89,7 @@ class Experiment {
   }
 
   TrainerOptions training() const {
-    TrainerOptions o =
-        trainer_options(options_.run, options_.device, arguments_of(options_), resume_command_);
+    TrainerOptions o = trainer_options(options_.run, options_.device, arguments_, resume_command_);
     o.directory = options_.directory();
     o.epochs = options_.epochs;
     std::string names;
@@ -103,6 +105,7 @@ class Experiment {
   /// The autoencoder's part, from a file or by reconstructing the training images first. False if
   /// interrupted.
   bool pretrain(models::Autoencoder<T, D>& model) const {
+    if (options_.run.resume && holds_run(options_.directory())) return true;  // the state has its weights
     if (!options_.autoencoder.empty()) {
       load_weights(model, options_.autoencoder);
       return true;
@@ -114,11 +117,10 @@ class Experiment {
     p.epochs = options_.pretrain_epochs;
     p.lr = options_.pretrain_lr;
     p.epsilon = options_.epsilon;
-    p.seed = options_.seed;
-    TrainerOptions o = training();
-    const std::string directory = o.directory + "/pretrain";
-    if (o.resume && !holds_run(directory)) o.resume = false;
-    return !fit_autoencoder(model, train_, p, directory, o).training.interrupted;
+    p.seed = options_.pretrain_seed;
+    std::fprintf(stderr, "autoencoder: %lld epochs of reconstruction first\n",
+                 static_cast<long long>(p.epochs));
+    return !fit_autoencoder(model, train_, p, pretraining(), training()).training.interrupted;
   }
 
   Variable<float, D> loss(const Variable<float, D>& logits, const Tensor<float, D>& labels,
@@ -225,11 +227,13 @@ class Experiment {
     o.early_stopping = {.monitor = "val_loss", .patience = options_.patience};
     o.schedule = ExponentialDecay{options_.lr, options_.lr_decay,
                                   options_.lr_decay_epochs * static_cast<double>(loader.batches_per_epoch())};
-    if (o.resume && options_.model == "autoencoder" && !holds_run(o.directory))
+    if (o.resume && !holds_run(o.directory) && holds_run(pretraining()))
       o.resume = false;  // it was interrupted in its pre-training
     const CrossEntropyOptions<float, D> weighted{.class_weights = class_weights(),
                                                  .reduction = Reduction::batch_mean};
     Trainer trainer(model, optimizer, o);
+    result.resumed = o.resume;
+    result.arguments = arguments_;
     const auto begin = std::chrono::steady_clock::now();
     std::int64_t evaluations = 0;
     data::Prefetcher<Loader, D> batches(loader, {3, used_.image_height(), used_.image_width()});
@@ -260,6 +264,7 @@ class Experiment {
   const data::LabelSet& set_;
   Dataset train_, valid_, test_;
   Part used_;
+  io::Json arguments_;
 };
 
 template <class D>

@@ -1,6 +1,9 @@
 #include "kdrama/options.hpp"
 
 #include "kfer/data/augment.hpp"
+#include "kfer/data/kdrama_files.hpp"
+#include "kfer/io/crc32c.hpp"
+#include "kfer/io/file.hpp"
 
 namespace kdrama {
 
@@ -51,7 +54,8 @@ void PretrainOptions::add_to(Flags& flags) {
       .add("epochs", epochs, "at most", {.min = 0})
       .add("lr", lr, "learning rate of Adam", {.min = 0})
       .add("epsilon", epsilon, "of Adam, outside of the bias correction as in Keras", {.min = 1e-30})
-      .add("noise", noise, "deviation of the normal noise that shows denoising", {.min = 0, .max = 1})
+      .add("noise", noise, "deviation of the normal noise that shows denoising; published: 0.05",
+           {.min = 0, .max = 1})
       .add("seed", seed, "of weights, order and noise");
   add_run(flags, run, "autoencoder");
 }
@@ -75,13 +79,29 @@ void Options::add_to(Flags& flags) {
     flags.add("class-weights", class_weights, "of the loss; auto: published for 6 classes, none for 22",
               {.choices = {"auto", "published", "none"}});
   flags.add("freeze", freeze, "resnet50: layers that are not trained", {.choices = {"published", "none"}})
-      .add("weights", weights, "resnet50: backbone to start from (safetensors with torchvision's names)")
+      .add("weights", weights, "resnet50: backbone to start from, as import_weights writes it")
       .add("autoencoder", autoencoder,
            "autoencoder: pre-trained weights (safetensors), instead of pre-training")
-      .add("pretrain-epochs", pretrain_epochs, "autoencoder: epochs of reconstruction before", {.min = 0})
+      .add("pretrain-epochs", pretrain_epochs,
+           "autoencoder: epochs of reconstruction before, of the same images", {.min = 0})
       .add("pretrain-lr", pretrain_lr, "autoencoder: learning rate of the reconstruction", {.min = 0})
+      .add("pretrain-seed", pretrain_seed, "autoencoder: of the order in the reconstruction")
       .add("seed", seed, "of weights, order and dropout");
   add_run(flags, run, "the model");
+}
+
+void RunOptions::check() const {
+  require<UsageError>(test_weights.empty() || test_only, "--test-weights is for --test-only");
+}
+
+void Options::check() const {
+  run.check();
+  const auto only_for = [&](const char* flag, const std::string& value, const char* of) {
+    require<UsageError>(value.empty() || model == of, flag, " is for --model ", of, ", not for ", model);
+  };
+  only_for("--weights", weights, "resnet50");
+  only_for("--autoencoder", autoencoder, "autoencoder");
+  require<UsageError>(kernel % 2 == 1, "--kernel: expected an odd number, got ", kernel);
 }
 
 const data::LabelSet& Options::set() const {
@@ -128,19 +148,38 @@ std::string describe_schedule(const Options& o) {
 }
 
 namespace {
+
+std::string checksum(std::initializer_list<std::string> paths) {
+  std::uint32_t crc = 0;
+  for (const auto& path : paths) crc = io::crc32c(io::read_file(path), crc);
+  char out[16];
+  std::snprintf(out, sizeof out, "%08x", crc);
+  return out;
+}
+
 template <class O>
-io::Json all_flags(O& options) {
+io::Json arguments_with_files(O& options, const data::LabelSet& set) {
   Flags flags("", "");
   options.add_to(flags);
-  return flags.to_json();
+  io::Json out = flags.to_json();
+  const auto labels = [&](data::Split split) {
+    return data::kdrama_files(options.data.data_path, set, split).labels;
+  };
+  using enum data::Split;
+  out["files"]["labels"] = checksum({labels(train), labels(valid), labels(test)});
+  return out;
 }
+
 }  // namespace
 
 io::Json arguments_of(Options options) {
-  return all_flags(options);
+  io::Json out = arguments_with_files(options, options.set());
+  if (!options.weights.empty()) out["files"]["weights"] = checksum({options.weights});
+  if (!options.autoencoder.empty()) out["files"]["autoencoder"] = checksum({options.autoencoder});
+  return out;
 }
 io::Json arguments_of(PretrainOptions options) {
-  return all_flags(options);
+  return arguments_with_files(options, data::label_set(options.set));
 }
 
 }  // namespace kdrama

@@ -40,6 +40,8 @@ struct RunOptions {
   std::string tested_weights(const std::string& directory) const {
     return test_weights.empty() ? directory + "/weights/best.safetensors" : test_weights;
   }
+  /// Throws UsageError for flags that would do nothing.
+  void check() const;
 };
 
 /// The reconstruction that the autoencoder learns before it classifies.
@@ -82,9 +84,12 @@ struct Options {
   std::string autoencoder = "";        ///< of autoencoder: a pre-trained one, instead of pre-training
   std::int64_t pretrain_epochs = 100;
   double pretrain_lr = 1e-3;
+  std::uint64_t pretrain_seed = 42;
   std::uint64_t seed = 46;
 
   void add_to(kfer::Flags& flags);
+  /// Throws UsageError for files that this model has no use for, and an even kernel.
+  void check() const;
   const kfer::data::LabelSet& set() const;
   bool multi_label() const { return task == "multi-label"; }
   std::string directory() const {
@@ -99,7 +104,8 @@ Options published_recipe(const std::string& task, const std::string& model);
 Options quick_recipe(const std::string& task, const std::string& model);
 std::string describe_schedule(const Options& options);
 
-/// All options with their values, as a run saves them.
+/// All options with their values, as a run saves them, and under "files" what the files that they name hold:
+/// it, and not the path, tells whether a run is the same. Throws IoError for a file that cannot be read.
 kfer::io::Json arguments_of(Options options);
 kfer::io::Json arguments_of(PretrainOptions options);
 

@@ -42,8 +42,10 @@ Scores scores_from(const io::Json& json) {
 /// Arguments that do not change what comes out.
 io::Json deciding(io::Json arguments) {
   io::Json::Object kept;
-  constexpr std::string_view others[] = {"resume", "overwrite", "save-every",   "workers", "output-dir",
-                                         "name",   "test-only", "test-weights", "eager"};
+  constexpr std::string_view others[] = {"resume", "overwrite", "save-every", "workers", "output-dir", "name",
+                                         "test-only", "test-weights", "eager",
+                                         // "files" says what these hold.
+                                         "data-path", "weights", "autoencoder"};
   for (const auto& [name, value] : arguments.as_object())
     if (std::ranges::find(others, name) == std::end(others)) kept.emplace_back(name, value);
   return io::Json(std::move(kept));
@@ -55,14 +57,25 @@ std::string fixed(double value, int decimals) {
   return out;
 }
 
-/// The result of the run with these options, if it has finished.
-template <class O>
-std::optional<io::Json> result_of(const O& options) {
+/// What `read` makes of the result of the run with these options, if it has finished.
+template <class O, class Read>
+auto result_of(const O& options, const Read& read) -> std::optional<decltype(read(io::Json()))> {
   const std::string path = options.directory() + result_file;
   if (!std::filesystem::exists(path)) return std::nullopt;
-  io::Json json = io::parse_json(io::read_text(path), path);
-  if (to_string(json.at("arguments")) != to_string(deciding(arguments_of(options)))) return std::nullopt;
-  return json;
+  const io::Json wanted = deciding(arguments_of(options));
+  try {
+    const io::Json json = io::parse_json(io::read_text(path), path);
+    if (to_string(json.at("arguments")) != to_string(wanted)) return std::nullopt;
+    return read(json);
+  } catch (const FormatError& error) {
+    std::fprintf(stderr, "'%s' is damaged (%s): the run is tested again\n", path.c_str(), error.what());
+    return std::nullopt;
+  }
+}
+
+/// "training time", as far as it is known.
+std::string training_time(bool resumed) {
+  return resumed ? "training time since the run was resumed" : "training time";
 }
 
 std::string task_title(const Options& o) {
@@ -70,7 +83,7 @@ std::string task_title(const Options& o) {
 }
 
 std::string origin(const std::string& data_path) {
-  return is_synthetic(data_path)
+  return data::is_synthetic_kdrama(data_path)
              ? "Synthetic faces: drawn, not photographed. Not comparable with published figures."
              : "K-drama face images under '" + data_path + "'.";
 }
@@ -89,21 +102,14 @@ Outcome outcome_of(const Result& r) {
           .epochs = r.training.epochs,
           .best_epoch = r.training.best_epoch,
           .pretrained = r.pretrained,
+          .resumed = r.resumed,
           .device = r.device};
-}
-
-bool is_synthetic(const std::string& data_path) {
-  const std::string path = data_path + "/README.txt";
-  if (!std::filesystem::exists(path)) return false;
-  std::string text = io::read_text(path);
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text.find("synthetic") != std::string::npos;
 }
 
 void save_outcome(const Options& options, const Result& result) {
   const Outcome o = outcome_of(result);
   io::Json json = io::Json::object();
-  json["arguments"] = deciding(arguments_of(options));
+  json["arguments"] = deciding(result.arguments);
   json["scores"] = to_json(o.scores);
   json["baseline"] = to_json(o.baseline);
   json["test_loss"] = o.test_loss;
@@ -115,6 +121,7 @@ void save_outcome(const Options& options, const Result& result) {
   json["epochs"] = o.epochs;
   json["best_epoch"] = o.best_epoch;
   json["pretrained"] = o.pretrained;
+  json["resumed"] = o.resumed;
   json["device"] = o.device;
 
   RunReport report;
@@ -130,13 +137,13 @@ void save_outcome(const Options& options, const Result& result) {
                   {"schedule", describe_schedule(options)},
                   {"epochs", text(o.epochs, result.training.stopped_early ? ", stopped early" : "")},
                   {"best epoch", text(o.best_epoch)},
-                  {"training time", fixed(o.train_seconds, 1) + " s"},
+                  {training_time(o.resumed), fixed(o.train_seconds, 1) + " s"},
                   {"of which waiting for data", fixed(result.wait_seconds, 2) + " s"},
                   {"test loss", fixed(o.test_loss, 4)}};
   if (options.model == "resnet50")
     report.facts.emplace_back("backbone",
                               o.pretrained ? options.weights : "random numbers: no --weights were given");
-  report.arguments = arguments_of(options);
+  report.arguments = result.arguments;
   for (const auto label : options.set().names) report.label_names.emplace_back(label);
   report.multi_label = options.multi_label();
   report.history = result.history;
@@ -164,22 +171,18 @@ void save_outcome(const PretrainOptions& options, const PretrainResult& result) 
       {"held-out images", text(result.held_out_images)},
       {"test images", text(result.test_images)},
       {"epochs", text(result.training.epochs)},
-      {"training time", fixed(result.train_seconds, 1) + " s"},
+      {training_time(result.resumed), fixed(result.train_seconds, 1) + " s"},
       {"test loss (binary cross-entropy)", fixed(result.test_loss, 4)},
       {"PSNR of reconstructions", fixed(result.psnr, 2) + " dB"},
       {text("PSNR of images under noise of deviation ", options.noise), fixed(result.noisy_psnr, 2) + " dB"},
       {"PSNR of those, reconstructed", fixed(result.denoised_psnr, 2) + " dB"}};
-  report.arguments = arguments_of(options);
+  report.arguments = result.arguments;
   report.history = result.history;
   const auto pairs = [&](const char* title, const char* from, const char* to, auto first, auto second) {
     ReportFigures figures{.title = title, .rows = {}};
     constexpr int size = data::kdrama_image_size;
-    for (std::size_t i = 0; i < result.examples.size(); ++i) {
-      if (i % 4 == 0) figures.rows.emplace_back();
-      const auto& e = result.examples[i];
-      figures.rows.back().push_back({first(e), size, size, from});
-      figures.rows.back().push_back({second(e), size, size, to});
-    }
+    for (const auto& e : result.examples)
+      figures.rows.push_back({{first(e), size, size, from}, {second(e), size, size, to}});
     if (!figures.rows.empty()) report.figures.push_back(std::move(figures));
   };
   pairs(
@@ -190,7 +193,7 @@ void save_outcome(const PretrainOptions& options, const PretrainResult& result) 
       [](const auto& e) { return e.denoised; });
   write_report(options.directory() + "/report.html", report);
   io::Json json = io::Json::object();
-  json["arguments"] = deciding(arguments_of(options));
+  json["arguments"] = deciding(result.arguments);
   json["test_loss"] = result.test_loss;
   json["psnr"] = result.psnr;
   json["noisy_psnr"] = result.noisy_psnr;
@@ -201,25 +204,26 @@ void save_outcome(const PretrainOptions& options, const PretrainResult& result) 
 }
 
 bool has_outcome(const PretrainOptions& options) {
-  return result_of(options).has_value();
+  return result_of(options, [](const io::Json& json) { return json.at("test_loss").as_double(); })
+      .has_value();
 }
 
 std::optional<Outcome> load_outcome(const Options& options) {
-  const auto found = result_of(options);
-  if (!found) return std::nullopt;
-  const io::Json& json = *found;
-  return Outcome{.scores = scores_from(json.at("scores")),
-                 .baseline = scores_from(json.at("baseline")),
-                 .test_loss = json.at("test_loss").as_double(),
-                 .leakage = json.at("leakage").as_double(),
-                 .train_seconds = json.at("train_seconds").as_double(),
-                 .train_images = json.at("train_images").as_int(),
-                 .valid_images = json.at("valid_images").as_int(),
-                 .test_images = json.at("test_images").as_int(),
-                 .epochs = json.at("epochs").as_int(),
-                 .best_epoch = json.at("best_epoch").as_int(),
-                 .pretrained = json.at("pretrained").as_bool(),
-                 .device = json.at("device").as_string()};
+  return result_of(options, [](const io::Json& json) {
+    return Outcome{.scores = scores_from(json.at("scores")),
+                   .baseline = scores_from(json.at("baseline")),
+                   .test_loss = json.at("test_loss").as_double(),
+                   .leakage = json.at("leakage").as_double(),
+                   .train_seconds = json.at("train_seconds").as_double(),
+                   .train_images = json.at("train_images").as_int(),
+                   .valid_images = json.at("valid_images").as_int(),
+                   .test_images = json.at("test_images").as_int(),
+                   .epochs = json.at("epochs").as_int(),
+                   .best_epoch = json.at("best_epoch").as_int(),
+                   .pretrained = json.at("pretrained").as_bool(),
+                   .resumed = json.at("resumed").as_bool(),
+                   .device = json.at("device").as_string()};
+  });
 }
 
 std::vector<ReportComparison> comparisons(const Options& options, const Outcome& outcome) {

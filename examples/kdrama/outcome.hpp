@@ -15,7 +15,7 @@ struct Outcome {
   Scores scores, baseline;
   double test_loss = 0, leakage = 0, train_seconds = 0;
   std::int64_t train_images = 0, valid_images = 0, test_images = 0, epochs = 0, best_epoch = 0;
-  bool pretrained = false;
+  bool pretrained = false, resumed = false;
   std::string device = "";
 };
 Outcome outcome_of(const Result& result);
@@ -23,14 +23,12 @@ Outcome outcome_of(const Result& result);
 /// Writes result.json and report.html into the run's directory. `synthetic` is said in the report.
 void save_outcome(const Options& options, const Result& result);
 void save_outcome(const PretrainOptions& options, const PretrainResult& result);
-/// The outcome of the run that began with exactly these options and has finished; nothing if there is none.
-/// Throws FormatError for a file that is damaged.
+/// The outcome of the run that began with exactly these options and has finished; nothing if there is none,
+/// or (standard error says it) if its result.json is damaged: the run can then be resumed, and is tested
+/// again.
 std::optional<Outcome> load_outcome(const Options& options);
 /// Whether the pre-training with exactly these options has finished.
 bool has_outcome(const PretrainOptions& options);
-
-/// Whether the data say of themselves that they are synthetic.
-bool is_synthetic(const std::string& data_path);
 
 /// "published | obtained | difference | majority": percent.
 std::vector<kfer::ReportComparison> comparisons(const Options& options, const Outcome& outcome);

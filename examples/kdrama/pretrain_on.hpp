@@ -21,13 +21,14 @@ inline TrainerOptions trainer_options(const RunOptions& run, const DeviceOptions
   o.resume = run.resume;
   o.overwrite = run.overwrite;
   o.arguments = std::move(arguments);
+  o.may_change.insert(o.may_change.end(), {"weights", "autoencoder"});  // "files" has what they hold
   o.resume_command = resume_command;
   o.capture = !device.eager;
   return o;
 }
 
-/// Trains on the first nine tenths of `used`, the rest held out, as published; the weights of the last epoch
-/// count. With `o.run.resume`, a run that is not there is begun.
+/// Trains on the first nine tenths of `train`, the rest held out; the weights of the last epoch count, as
+/// published. With `o.run.resume`, a run that is not there is begun.
 template <class T, class D>
 PretrainResult fit_autoencoder(models::Autoencoder<T, D>& model, const Dataset& train,
                                const PretrainOptions& o, const std::string& directory,
@@ -54,6 +55,8 @@ PretrainResult fit_autoencoder(models::Autoencoder<T, D>& model, const Dataset& 
   const auto begin = std::chrono::steady_clock::now();
   std::int64_t evaluations = 0;
   PretrainResult result;
+  result.resumed = trainer_options.resume;
+  result.arguments = trainer_options.arguments;
   result.training = trainer.fit(batches, loss, [&] {
     Metrics metrics{{"epoch", static_cast<double>(trainer.history().size() + 1)}};
     if (!held_out_loader) return metrics;

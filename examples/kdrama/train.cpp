@@ -13,9 +13,10 @@ int train_main(const char* program, const char* about, const char* task, int arg
   kfer::Flags flags(program, std::string(about) + " Without further flags: by the published recipe.");
   options.add_to(flags);
   if (!flags.parse(argc, argv)) return 0;
+  options.check();
   std::fprintf(stderr, "kfer %s, device %s, %d threads\n", kfer::version, options.device.device.c_str(),
                kfer::num_threads());
-  const auto result = run(options, flags.command("--resume"));
+  const auto result = run(options, flags.command("--resume", "--overwrite"));
   if (result.training.interrupted) return kfer::exit_interrupted;
   if (!options.run.test_only) save_outcome(options, result);
 
@@ -25,11 +26,11 @@ int train_main(const char* program, const char* about, const char* task, int arg
               result.leakage, options.data.split.c_str());
   if (!options.run.test_only)
     std::printf(
-        "best epoch %lld of %lld, %.1f s of training on %lld images, of which %.2f s waiting for data\n"
+        "best epoch %lld of %lld, %.1f s of training on %lld images%s, of which %.2f s waiting for data\n"
         "report: %s/report.html\n",
         static_cast<long long>(result.training.best_epoch), static_cast<long long>(result.training.epochs),
-        result.train_seconds, static_cast<long long>(result.train_images), result.wait_seconds,
-        options.directory().c_str());
+        result.train_seconds, static_cast<long long>(result.train_images),
+        result.resumed ? " since the run was resumed" : "", result.wait_seconds, options.directory().c_str());
   return 0;
 }
 

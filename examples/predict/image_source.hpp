@@ -29,7 +29,7 @@ class Lines {
     if (!file_) kfer::io::detail::throw_io_error("open", path, errno);
   }
 
-  /// Throws IoError if reading fails, FormatError for a line that is too long to be a path.
+  /// Throws IoError if reading fails, FormatError for a line that cannot be a path: too long, or with a NUL.
   std::optional<std::string> next() {
     for (;;) {
       auto end = buffer_.find('\n', at_);
@@ -42,6 +42,8 @@ class Lines {
       std::string line = buffer_.substr(at_, end - at_);
       at_ = std::min(end + 1, buffer_.size());
       if (line.ends_with('\r')) line.pop_back();
+      kfer::require<kfer::FormatError>(line.find('\0') == std::string::npos, "'", name_,
+                                       "': a line with a NUL byte; expected one path a line");
       if (!line.empty()) return line;
     }
   }

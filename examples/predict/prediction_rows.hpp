@@ -50,8 +50,12 @@ class PredictionRows {
 
   /// A line for people: control characters become '?', so that a file's name commands no terminal.
   static std::string printable(std::string line) {
-    for (char& c : line)
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(line[at]); };
+      if (byte(i) < 0x20 || byte(i) == 0x7f) line[i] = '?';
+      if (i > 0 && byte(i - 1) == 0xc2 && byte(i) >= 0x80 && byte(i) < 0xa0)
+        line.replace(--i, 2, "?");  // U+0080 to U+009F
+    }
     return line;
   }
 

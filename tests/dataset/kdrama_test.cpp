@@ -429,4 +429,13 @@ TEST_CASE("the writer refuses what it cannot write") {
   CHECK(tree(dir.path()).empty());
   spill(dir / "file", "");
   CHECK_THROWS_AS(write_synthetic_kdrama(dir / "file", {.images = 100}), IoError);
+
+  const SyntheticKdramaOptions options{.images = 100, .sets = {"multi-label"}};
+  write_synthetic_kdrama(dir / "faces", options);
+  write_synthetic_kdrama(dir / "faces", options);  // again: what says that it is synthetic
+  spill(dir / "faces/README.txt", "Photographs.");
+  const auto before = tree(dir.path());
+  CHECK(has(message<IoError>([&] { write_synthetic_kdrama(dir / "faces", options); }),
+            "multi-label_train.tfrecords' is there"));
+  CHECK(tree(dir.path()) == before);
 }

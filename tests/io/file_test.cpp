@@ -69,6 +69,8 @@ TEST_CASE("what cannot be opened is an IoError that names the path and the syste
   const TemporaryDirectory dir;
   CHECK(throws_with<IoError>([&] { io::read_file(dir / "none"); }, {dir / "none", "No such file"}));
   CHECK(throws_with<IoError>([&] { io::read_file(dir.path()); }, {dir.path(), "not a regular file"}));
+  REQUIRE(::mkfifo((dir / "pipe").c_str(), 0666) == 0);  // nobody writes to it, and nobody waits for that
+  CHECK(throws_with<IoError>([&] { io::read_file(dir / "pipe"); }, {dir / "pipe", "not a regular file"}));
   CHECK(
       throws_with<IoError>([&] { io::atomic_write(dir / "none/a", "x"); }, {dir / "none/a", "No such file"}));
   CHECK(throws_with<IoError>([&] { io::atomic_write(dir.path(), "x"); }, {dir.path(), "not a regular file"}));

@@ -61,6 +61,24 @@ class Experiments(unittest.TestCase):
         row = re.search(r"^accuracy(.*)$", result.stdout, re.MULTILINE)[1].split()
         return [float(figure) for figure in row]
 
+    def test_the_published_recipe(self):
+        def defaults(name, *arguments):
+            result = self.program(name, *arguments, "--help")
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            return {flag: value for flag, value in re.findall(r"--([a-z0-9-]+) .*\[(\S+)\]$", result.stdout, re.MULTILINE)}
+
+        classifier = {"batch-size": 64, "epochs": 1000, "patience": 10, "lr": 1e-5, "lr-decay": 0.95, "lr-decay-epochs": 10,
+                      "epsilon": 1e-7, "pretrain-epochs": 100, "pretrain-lr": 1e-3, "pretrain-seed": 42, "seed": 46}
+        autoencoder = {"batch-size": 64, "epochs": 100, "lr": 1e-3, "epsilon": 1e-7, "noise": 0.1, "seed": 42}
+        for name, recipe, words in (
+                ("train_multilabel", classifier | {"kernel": 5}, {"split": "published", "freeze": "published"}),
+                ("train_multiclass", classifier | {"kernel": 3}, {"split": "published", "freeze": "published", "class-weights": "auto"}),
+                ("pretrain_autoencoder", autoencoder, {"split": "published", "set": "multi-label"})):
+            found = defaults(name)
+            self.assertEqual({flag: float(found[flag]) for flag in recipe}, recipe)
+            self.assertEqual({flag: found[flag] for flag in words}, words)
+            self.assertNotIn("augment", found)
+
     def test_6_classes(self):
         published, obtained, difference, majority = self.multiclass("--task", 6, "--model", "conv_net")
         self.assertEqual(published, 72.93)
@@ -119,6 +137,8 @@ class Experiments(unittest.TestCase):
         report = self.read("runs/pretrain/autoencoder/report.html").decode()
         for words in ("Reconstruction", "Denoising", "PSNR"):
             self.assertIn(words, report)
+        strips = re.findall(r'<div class="strip">(.*?)</div>', report, re.DOTALL)
+        self.assertEqual([strip.count("<figure>") for strip in strips], [2] * 32)  # pairs, that do not wrap
         shown = self.program("pretrain_autoencoder", *flags, "--test-only", "--test-weights", weights)
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertEqual(shown.stdout.splitlines()[0], trained.stdout.splitlines()[0])
@@ -137,7 +157,27 @@ class Experiments(unittest.TestCase):
         self.refused("train_multiclass", "--data-path", "kdrama", "--task", "7", says=["--task", "7", "6 or 22"])
         self.refused("train_multiclass", "--data-path", "kdrama", "--model", "resnet50", "--weights", "none.safetensors",
                      says=["none.safetensors"])
+        self.refused("train_multiclass", "--data-path", "kdrama", "--weights", "w.safetensors", says=["--weights", "resnet50", "conv_net"])
+        self.refused("train_multilabel", "--data-path", "kdrama", "--model", "resnet50", "--autoencoder", "w.safetensors",
+                     says=["--autoencoder", "resnet50"])
+        self.refused("train_multilabel", "--data-path", "kdrama", "--kernel", 4, says=["--kernel", "odd", "4"])
+        self.refused("train_multilabel", "--data-path", "kdrama", "--model", "autoencoder", "--resume", "--name", "none",
+                     says=["none/pretrain", "holds no run"])
+        self.refused("train_multilabel", "--data-path", "kdrama", "--model", "autoencoder", "--pretrain-epochs", 0, "--resume",
+                     "--name", "none", says=["none", "holds no run"])
+        for name in ("train_multilabel", "pretrain_autoencoder"):
+            self.refused(name, "--data-path", "kdrama", "--test-weights", "w.safetensors", says=["--test-weights", "--test-only"])
+        self.refused("make_synthetic_kdrama", says=["--data-path"])
+        self.refused("make_synthetic_kdrama", "--data-path", "d", "--images", "many", says=["--images", "many"])
+        self.refused("make_synthetic_kdrama", "--data-path", "d", "--sets", "7_emo", says=["7_emo", "multi-label"])
+        self.assertFalse(os.path.exists(self.path("d")))
+        os.makedirs(self.path("photographs/label"))
+        with open(self.path("photographs/label/label_22_emo_test.csv"), "w") as file:
+            file.write("img_id,clip_id\n")
+        self.refused("make_synthetic_kdrama", "--data-path", "photographs", "--images", 500, says=["label_22_emo_test.csv", "overwritten"])
+        self.assertEqual(self.read("photographs/label/label_22_emo_test.csv"), b"img_id,clip_id\n")
         self.refused("pretrain_autoencoder", "--data-path", "/nonexistent", says=["/nonexistent"])
+        self.refused("reproduce", "--splits", "by-clip,by-clip", says=["--splits", "by-clip", "twice"])
         self.refused("reproduce", "--tasks", "6,23", says=["--tasks", "23", "multi-label"])
         self.refused("reproduce", "--data-path", "/nonexistent", says=["/nonexistent"])
 
@@ -160,6 +200,7 @@ class Experiments(unittest.TestCase):
         for title in ("Table 1. Images, published split", "Table 2.", "Table 3.", "by-clip split"):
             self.assertIn(title, finished.stdout)
         report = self.read("all/report.html").decode()
+        self.assertNotIn("ResNet50", report)
         links = re.findall(r'href="([^"#]+)"', report)
         self.assertEqual(len(links), 4)
         for link in links:
@@ -180,6 +221,48 @@ class Experiments(unittest.TestCase):
         row = re.search(r"^Autoencoder, 6 classes(.*)$", two.stdout, re.MULTILINE)[1].split()
         self.assertAlmostEqual(float(row[1]), (first + second) / 2, delta=0.006)
         self.assertAlmostEqual(float(row[3]), abs(first - second) / 2**0.5, delta=0.006)
+
+    def test_reproduce_knows_runs_by_what_they_hold(self):
+        flags = ["--images", 500, "--models", "autoencoder", "--tasks", "6", "--splits", "published"]
+        first = self.program("reproduce", *flags, "--output-dir", "here")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        tables = lambda text: text[text.index("Table 1") : text.index("report: ")]
+
+        # Moved, with the images and the autoencoder in it.
+        os.rename(self.path("here"), self.path("there"))
+        moved = self.program("reproduce", *flags, "--output-dir", "there")
+        self.assertEqual(moved.returncode, 0, moved.stderr)
+        self.assertIn("finished before", moved.stdout)
+        self.assertEqual(tables(moved.stdout), tables(first.stdout))
+
+        # What cannot be read is made again of the run's state, and comes out the same.
+        kept = self.read("there/6_basic_emo/autoencoder/result.json")
+        for damaged in (kept[: len(kept) // 2], b"", b"[]", kept.replace(b'"test_loss": ', b'"test_loss": "low", "x": ')):
+            with open(self.path("there/6_basic_emo/autoencoder/result.json"), "wb") as file:
+                file.write(damaged)
+            again = self.program("reproduce", *flags, "--output-dir", "there")
+            self.assertEqual(again.returncode, 0, again.stderr)
+            self.assertIn("result.json' is damaged", again.stderr)
+            self.assertNotIn("epoch 1/", again.stderr)  # nothing is trained
+            self.assertEqual(tables(again.stdout), tables(first.stdout))
+        report = self.read("there/6_basic_emo/autoencoder/report.html").decode()
+        self.assertIn("training time since the run was resumed", report)
+
+        # As many other images: not the run that is there.
+        self.program("make_synthetic_kdrama", "--data-path", "other", "--images", 500, "--seed", 7)
+        other = self.program("reproduce", *flags, "--output-dir", "there", "--data-path", "other")
+        self.assertEqual(other.returncode, 2, other.stdout + other.stderr)
+        self.assertIn("began with other arguments: files was", other.stderr)
+        instead = self.program("reproduce", *flags, "--output-dir", "there", "--data-path", "other", "--overwrite")
+        self.assertEqual(instead.returncode, 0, instead.stderr)
+        self.assertNotIn("finished before", instead.stdout)
+        self.assertNotEqual(json.loads(self.read("there/6_basic_emo/autoencoder/result.json"))["test_loss"], json.loads(kept)["test_loss"])
+
+    def test_an_output_that_takes_nothing(self):
+        with open("/dev/full", "wb") as full:
+            result = subprocess.run([os.path.join(PROGRAMS, "train_multilabel"), "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(result.returncode, 2)
+        self.assertEqual(result.stderr, "train_multilabel: cannot write to standard output: No space left on device\n")
 
 
 if __name__ == "__main__":

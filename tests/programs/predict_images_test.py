@@ -215,6 +215,9 @@ class PredictImages(unittest.TestCase):
         self.assertEqual([bool(row[1]) for row in rows], [True, False, False, True])
         self.assertIn("neither JPEG nor PNG", rows[1][2])
         self.assertIn("No such file", rows[2][2])
+        os.mkfifo(self.path("pipe"))  # nobody writes to it, and nobody waits for that
+        (row,) = self.rows(self.path("pipe"), code=1)
+        self.assertIn("not a regular file", row[2])
 
     def test_names_that_formats_find_hard(self):
         strange = os.path.join(os.fsencode(self.folder.name), b"line\nend, \xff.jpg")
@@ -226,8 +229,10 @@ class PredictImages(unittest.TestCase):
         lines = self.predict(strange, text=False).stdout.split(b"\n")
         self.assertEqual(len(lines), 2)  # and the empty rest
         self.assertTrue(lines[0].startswith(strange.replace(b"\n", b"?") + b": "))
-        absent = self.predict(strange + b"\x1b[2J", text=False, code=1)
-        self.assertNotIn(b"\x1b", absent.stderr + absent.stdout)
+        absent = self.predict(strange + b"\x1b[2J, \xc2\x9b2J, \xc3\x9b", text=False, code=1)
+        for output in (absent.stderr, absent.stdout):
+            self.assertNotIn(b"\x1b", output)
+            self.assertIn(b"?[2J, ?2J, \xc3\x9b", output)
 
     def test_thresholds_and_top(self):
         (_, p, _), = self.rows(self.top[0])
@@ -284,6 +289,8 @@ class PredictImages(unittest.TestCase):
         self.refused("--weights", self.weights, "--output", self.path("absent/out.csv"), self.top[0], says=["absent/out.csv"])
         long = self.write("long", b"x" * 200000)
         self.refused("--weights", self.weights, "--list", long, says=["long", "one path a line"])
+        nul = self.write("nul", b"\0".join(path.encode() for path in self.top))  # find's -print0
+        self.refused("--weights", self.weights, "--list", nul, says=["nul", "NUL", "one path a line"])
         with open(self.weights, "rb") as file:
             cut = self.write("cut.safetensors", file.read()[:-4])
         self.refused("--weights", cut, self.top[0], says=["cut.safetensors"])

@@ -78,6 +78,8 @@ TEST_CASE("wrong flags are named, with what was expected and the nearest flag") 
   CHECK(error_of({"--epochs", "-1"}) == "--epochs: expected an integer, at least 0, got '-1'");
   CHECK(error_of({"--seed", "-1"}) == "--seed: expected an integer, at least 0, got '-1'");
   CHECK(error_of({"--lr", "nan"}) == "--lr: expected a number, at least 0, got 'nan'");
+  CHECK(error_of({"--lr", "inf"}) == "--lr: expected a number, at least 0, got 'inf'");
+  CHECK(error_of({"--lr", "1e999"}) == "--lr: expected a number, at least 0, got '1e999'");
   CHECK(error_of({"--lr", "1e-3x"}) == "--lr: expected a number, at least 0, got '1e-3x'");
   CHECK(error_of({"--lr", ""}) == "--lr: expected a number, at least 0, got ''");
   CHECK(error_of({"--device", "gpu"}) == "--device: expected cpu or cuda, got 'gpu'");
@@ -100,11 +102,15 @@ TEST_CASE("help, JSON and the command line of a program") {
   CHECK(flags.parse(5, words));
   CHECK(flags.command("--resume") == "train --output-dir 'it'\\''s here' -b 2 --resume");
   CHECK(flags.command() == "train --output-dir 'it'\\''s here' -b 2");
+  CHECK(flags.command("--resume", "-b") == "train --output-dir 'it'\\''s here' 2 --resume");
   const auto json = flags.to_json();
   CHECK(json.at("batch-size").as_int() == 2);
   CHECK(json.at("output-dir").as_string() == "it's here");
   CHECK(json.at("limit").is_null());
   CHECK(json.at("lr").as_double() == 1e-5);
+  CHECK(json.at("seed").as_int() == 46);
+  a.seed = 18446744073709551615u;
+  CHECK(flags.to_json().at("seed").as_string() == "18446744073709551615");
   CHECK_THROWS_AS(flags.add("lr", a.lr, "again"), ValueError);
 }
 

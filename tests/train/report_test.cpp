@@ -346,6 +346,15 @@ TEST_CASE("a long history is thinned, in its table too, and the best epoch stays
   CHECK(curves.size() < 250'000);
 }
 
+TEST_CASE("the epoch is named once, also where it is a column of the history") {
+  RunReport run{.title = "t", .summary = ""};
+  for (const double e : {1.0, 2.0})
+    run.history.append({{"loss", 1 / e}, {"epoch", e}, {"val_loss", 3.25 / e}});
+  const auto curves = section(report_html(run), "curves");
+  CHECK(count(curves, ">epoch</th>") == 1);
+  CHECK(contains(curves, "<td>0.5</td><td>1.625</td></tr>"));
+}
+
 TEST_CASE("hostile text stays text") {
   const auto page = report_html(made_hostile_report());
   CHECK(problem_of(page) == "");

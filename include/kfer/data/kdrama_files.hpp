@@ -6,9 +6,12 @@
 //   label/label_{set}_{split}.csv       the same for one split, row i describing record i
 #pragma once
 
+#include <algorithm>
+#include <cctype>
 #include <string>
 
 #include "kfer/data/label_sets.hpp"
+#include "kfer/io/file.hpp"
 
 namespace kfer::data {
 
@@ -28,6 +31,16 @@ inline KdramaFiles kdrama_files(const std::string& data_path, const LabelSet& se
 /// The label file of all splits together.
 inline std::string kdrama_label_file(const std::string& data_path, const LabelSet& set) {
   return text(data_path, "/label/label_", set.name, ".csv");
+}
+
+/// Whether the files say of themselves, in README.txt beside them, that they are synthetic. Throws IoError if
+/// it is there and cannot be read.
+inline bool is_synthetic_kdrama(const std::string& data_path) {
+  const std::string path = data_path + "/README.txt";
+  if (::access(path.c_str(), F_OK) != 0) return false;
+  std::string words = io::read_text(path);
+  std::ranges::transform(words, words.begin(), [](unsigned char c) { return std::tolower(c); });
+  return words.find("synthetic") != std::string::npos;
 }
 
 }  // namespace kfer::data

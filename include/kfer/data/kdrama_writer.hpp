@@ -139,7 +139,8 @@ inline void write_kdrama_records(const KdramaFiles& files, const SyntheticFaces&
 
 /// Draws synthetic faces and writes them under `data_path` (made if needed) in the published layout. Two
 /// calls with equal options write equal bytes, at any thread count. Throws ValueError for an unknown set, no
-/// set, or a number of images that leaves a split empty; IoError if the disk refuses.
+/// set, or a number of images that leaves a split empty; IoError if the disk refuses, or to overwrite files
+/// that are not synthetic.
 inline void write_synthetic_kdrama(const std::string& data_path, const SyntheticKdramaOptions& options = {}) {
   require(!options.sets.empty(), "write_synthetic_kdrama: no set was asked for");
   require(options.jpeg_quality >= 1 && options.jpeg_quality <= 100, "jpeg_quality must be 1 to 100, got ",
@@ -154,6 +155,13 @@ inline void write_synthetic_kdrama(const std::string& data_path, const Synthetic
               "write_synthetic_kdrama: ", options.images, " images leave the ", name_of(split), " split of ",
               name, " empty; ask for more");
   }
+  if (!is_synthetic_kdrama(data_path))
+    for (const auto& [set, parts] : plans)
+      for (const auto split : splits)
+        for (const auto& file :
+             {kdrama_files(data_path, *set, split).records, kdrama_files(data_path, *set, split).labels})
+          require<IoError>(!std::filesystem::exists(file), "'", file,
+                           "' is there, and no README.txt calls it synthetic: it is not overwritten");
   std::error_code code;
   for (const char* folder : {"/tfrecords", "/label"}) {
     std::filesystem::create_directories(data_path + folder, code);

@@ -111,7 +111,9 @@ inline std::string resolve_link(const std::string& path) {
 class File {
  public:
   /// Throws IoError if `path` cannot be opened or is not a regular file.
-  explicit File(std::string path) : path_(std::move(path)), fd_(detail::open_descriptor(path_, O_RDONLY)) {
+  explicit File(std::string path)
+      : path_(std::move(path)),
+        fd_(detail::open_descriptor(path_, O_RDONLY | O_NONBLOCK)) {  // a named pipe would wait for a writer
     if (!fd_) detail::throw_io_error("open", path_, errno);
     require<IoError>(S_ISREG(status().st_mode), "cannot read '", path_, "': not a regular file");
   }

@@ -20,8 +20,8 @@ struct FileWalkOptions {
 };
 
 /// Walks through a folder in the order of the names' bytes. Holds the names of one folder at a time, of each
-/// level, and nothing of the files. What is neither a regular file nor a folder (nor a link to a file) is
-/// passed over; links to folders are not followed, so that no walk is endless.
+/// level, and nothing of the files. What is neither a regular file nor a folder (nor a link to a file, or to
+/// nothing) is passed over; links to folders are not followed, so that no walk is endless.
 class FileWalk {
  public:
   /// Throws IoError if `folder` cannot be listed.
@@ -29,8 +29,8 @@ class FileWalk {
     if (const int code = enter(folder)) detail::throw_io_error("list", folder, code);
   }
 
-  /// The path of the next file: `folder`, a slash, a name. Nothing after the last. A folder within that
-  /// cannot be listed comes as a path itself: to open it tells why.
+  /// The path of the next file: `folder`, a slash, a name. Nothing after the last. A link to nothing, and a
+  /// folder within that cannot be listed, come as paths themselves: to open them tells why.
   std::optional<std::string> next() {
     while (!levels_.empty()) {
       auto& level = levels_.back();
@@ -61,7 +61,8 @@ class FileWalk {
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
       std::error_code ignored;
       const bool is_folder = entry->symlink_status(ignored).type() == fs::file_type::directory;
-      if (is_folder ? options_.recursive : entry->is_regular_file(ignored))
+      const auto type = entry->status(ignored).type();
+      if (is_folder ? options_.recursive : type == fs::file_type::regular || type == fs::file_type::not_found)
         level.names.emplace_back(entry->path().filename().native(), is_folder);
     }
     if (error) return error.value();

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <cstdio>
@@ -32,7 +33,8 @@ struct FlagLimits {
 
 class Flags {
  public:
-  Flags(std::string program, std::string about) : program_(std::move(program)), about_(std::move(about)) {}
+  Flags(std::string program, std::string about)
+      : program_(std::move(program)), about_(std::move(about)), program_path_(program_) {}
 
   /// A flag "--name", or "--name" and "-n" if `names` is "name,n". `target` is a bool ("--name", "--no-name",
   /// "--name=false"), an integer, a floating number, a string, or an optional of those; it must outlive the
@@ -69,9 +71,9 @@ class Flags {
   /// Sets the variables; false if the help was asked for (it is then on standard output). Throws UsageError
   /// naming an unknown flag (and the nearest known one), or the flag, the value and what was expected.
   bool parse(int argc, const char* const* argv) {
-    std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
-    command_ = argc > 0 ? quoted(argv[0]) : program_;
-    for (const auto& word : words) command_ += text(' ', quoted(word));
+    if (argc > 0) program_path_ = argv[0];
+    words_.assign(argv + std::min(argc, 1), argv + argc);
+    const auto& words = words_;
     bool flags_over = false;
     for (std::size_t i = 0; i < words.size(); ++i) {
       const std::string& word = words[i];
@@ -133,8 +135,8 @@ class Flags {
     lines.emplace_back("-h, --help", "print this and exit");
     std::size_t width = 0;
     for (const auto& line : lines) width = std::max(width, line.first.size());
-    std::string out = text("Usage: ", program_, " [FLAGS]", operands_ ? text(' ', operands_name_, "...") : "",
-                           "\n", about_, "\n");
+    std::string out =
+        text("Usage: ", program_, " [FLAGS]", operands_ ? text(' ', operands_name_) : "", "\n", about_, "\n");
     if (operands_) out += text("\n  ", operands_name_, "  ", operands_help_, "\n");
     out += "\nFlags, with their defaults in brackets:\n";
     for (const auto& [left, right] : lines)
@@ -142,7 +144,7 @@ class Flags {
     return out;
   }
 
-  /// All flags with their values now, as an object.
+  /// All flags with their values now, as an object; integers that JSON's reader would not take are strings.
   io::Json to_json() const {
     io::Json out = io::Json::object();
     for (const Flag& flag : flags_) out[flag.name] = flag.value();
@@ -150,11 +152,13 @@ class Flags {
   }
 
   /// The command line that was parsed, quoted for a shell, with `extra` at its end unless it is there
-  /// already.
-  std::string command(std::string_view extra = "") const {
-    if (extra.empty() || text(' ', command_, ' ').find(text(' ', extra, ' ')) != std::string::npos)
-      return command_;
-    return text(command_, ' ', extra);
+  /// already, and without the word `left_out`.
+  std::string command(std::string_view extra = "", std::string_view left_out = "") const {
+    std::string out = quoted(program_path_);
+    for (const auto& word : words_)
+      if (left_out.empty() || word != left_out) out += text(' ', quoted(word));
+    if (!extra.empty() && std::ranges::find(words_, extra) == words_.end()) out += text(' ', extra);
+    return out;
   }
 
  private:
@@ -195,7 +199,7 @@ class Flags {
       const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
       if (error != std::errc() || end != value.data() + value.size()) return false;
       if constexpr (std::floating_point<T>)
-        if (number != number) return false;
+        if (!std::isfinite(number)) return false;
       const auto wide = static_cast<double>(number);
       if ((limits.min && wide < *limits.min) || (limits.max && wide > *limits.max)) return false;
       target = number;
@@ -228,6 +232,8 @@ class Flags {
   static io::Json json(const T& value) {
     if constexpr (Optional<T>::value)
       return value ? json(*value) : io::Json();
+    else if constexpr (std::unsigned_integral<T> && !std::is_same_v<T, bool>)
+      return std::in_range<std::int64_t>(value) ? io::Json(value) : io::Json(text(value));
     else
       return io::Json(value);
   }
@@ -288,7 +294,8 @@ class Flags {
     return out + "'";
   }
 
-  std::string program_, about_, command_;
+  std::string program_, about_, program_path_;
+  std::vector<std::string> words_;
   std::vector<Flag> flags_;
   std::vector<std::string>* operands_ = nullptr;
   std::string operands_name_, operands_help_;

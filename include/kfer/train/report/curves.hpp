@@ -68,14 +68,16 @@ inline Html curves(const RunReport& run) {
   constexpr std::size_t most = 200;
   const std::size_t stride = (history.size() + most - 1) / most;
   std::vector<std::string> names{"epoch"};
-  names.insert(names.end(), history.columns().begin(), history.columns().end());
+  for (const auto& name : history.columns())
+    if (name != "epoch") names.push_back(name);
   Html table("<table>"_html, table_head(names), "<tbody>"_html);
   for (std::size_t i = 0; i < history.size(); ++i) {
     const bool is_best = static_cast<std::int64_t>(i) + 1 == best;
     if (i % stride != 0 && i + 1 != history.size() && !is_best) continue;
     table.add("<tr><th scope=\"row\">"_html, i + 1, is_best ? " (best)" : "", "</th>"_html);
-    for (const double value : history.rows()[i])
-      table.add("<td>"_html, format_number(value, 6), "</td>"_html);
+    for (std::size_t c = 0; c < history.columns().size(); ++c)
+      if (history.columns()[c] != "epoch")
+        table.add("<td>"_html, format_number(history.rows()[i][c], 6), "</td>"_html);
     table.add("</tr>"_html);
   }
   out.add("<details><summary>Values"_html);

@@ -102,7 +102,7 @@ inline std::vector<Headline> headline(const Evaluation& e) {
     return {{"accuracy", percent(e.confusion->accuracy()),
              beside(&metrics::MajorityBaseline::argmax_accuracy, true)},
             {"mean recall (UAR)", percent(e.confusion->uar()), "of classes that occur"},
-            {"macro F1", fixed(metrics::macro_f1(e.counts), 4), ""},
+            {"macro F1", fixed(metrics::macro_f1(e.counts), 4), "of all labels"},
             {"mean AP", fixed(e.mean_average_precision(), 4), "of labels that occur"},
             images};
   const std::string at = text(" at ", fixed(e.threshold, 2));
@@ -110,7 +110,7 @@ inline std::vector<Headline> headline(const Evaluation& e) {
            beside(&metrics::MajorityBaseline::exact_match, true)},
           {text("micro F1", at), fixed(metrics::micro_f1(e.counts), 4),
            beside(&metrics::MajorityBaseline::micro_f1, false)},
-          {text("macro F1", at), fixed(metrics::macro_f1(e.counts), 4), ""},
+          {text("macro F1", at), fixed(metrics::macro_f1(e.counts), 4), "of all labels"},
           {"mean AP", fixed(e.mean_average_precision(), 4), "of labels that occur"},
           images};
 }

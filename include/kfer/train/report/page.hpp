@@ -107,7 +107,7 @@ table.large td{min-width:84px;padding:9px 6px}
 .heat .same{outline:2px solid var(--soft);outline-offset:-2px}
 .scale{display:flex;align-items:center;gap:8px;font-size:.85rem;color:var(--soft);margin:0 0 12px}
 .scale span{display:flex}.scale i{display:block;width:20px;height:12px}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(158px,1fr));gap:18px;margin:0;padding:0;list-style:none}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(172px,1fr));gap:18px;margin:0;padding:0;list-style:none}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px;font-size:.82rem;line-height:1.45;
 break-inside:avoid;min-width:0}
 .card img,.strip img{display:block;border-radius:4px;max-width:100%;height:auto}
