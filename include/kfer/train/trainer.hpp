@@ -154,8 +154,8 @@ class Trainer {
     } else {
       require<UsageError>(!directory_->has_state() || options_.overwrite, "'", directory_->path(),
                           "' holds a run: resume it, overwrite it, or choose another directory");
+      directory_->remove_products();  // first: a kill in between leaves no result of another run
       save();
-      directory_->remove_products();
       state_.history.save(directory_->results());
     }
     io::atomic_write(directory_->arguments(), to_string(options_.arguments) + "\n");
