@@ -121,7 +121,8 @@ class Tensor {
 
   /// Device memory, in the order of `layout()`.
   const T* data() const { return buffer_ ? static_cast<const T*>(buffer_->data()) + offset_ : nullptr; }
-  /// The same for writing: takes a storage of its own first if it is shared with other tensors.
+  /// The same for writing: takes a storage of its own first if it is shared with other tensors. To be used at
+  /// once: not after the tensor was copied, nor after an operation read it.
   T* mutable_data() {
     if (!is_unique())
       own_copy();
