@@ -60,9 +60,8 @@ struct PretrainResult {
   kfer::History history;
 };
 
-/// Trains (unless test_only) the autoencoder on the first nine tenths of the training images, and shows it
-/// test images. (The published one had nine tenths of all images, those of valid and test among them.) Throws
-/// as `run`.
+/// Trains (unless test_only) the autoencoder on the first nine tenths of the training images, the rest held
+/// out (published: a 90/10 split), and shows it test images. Throws as `run`.
 PretrainResult pretrain(const PretrainOptions& options, const std::string& resume_command = "");
 
 /// The same on device D, whatever the options say. Defined for each device of the build: see
