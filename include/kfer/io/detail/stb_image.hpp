@@ -135,7 +135,9 @@ inline void* stb_realloc(void* p, std::size_t n) {
 #undef STBI_SSE2
 #undef STBI_NEON
 #define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
+// Not STB_IMAGE_STATIC: GCC calls static functions of an extern "C" block by their plain names, which a copy of the
+// program's own has too.
+#define STBIDEF extern "C++"
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_NO_STDIO
@@ -159,8 +161,10 @@ inline void* stb_realloc(void* p, std::size_t n) {
 #pragma clang attribute push(__attribute__((no_sanitize("undefined"))), apply_to = function)
 #endif
 namespace kfer::io::detail::stb {
+namespace {
 using ::abs;  // not kfer::abs, the operation
 #include <stb/stb_image.h>
+}  // namespace
 }  // namespace kfer::io::detail::stb
 #if defined(__clang__)
 #pragma clang attribute pop
