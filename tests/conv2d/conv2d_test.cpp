@@ -172,6 +172,11 @@ TEST_CASE("shapes that do not fit are named") {
   CHECK(residual.find("[1, 4, 8, 8]") != std::string::npos);
   CHECK(residual.find("[1, 4, 6, 6]") != std::string::npos);
   CHECK(message({1, 3, 8, 8}, {4, 3, 3, 3}, {.stride = 0}).find("stride") != std::string::npos);
+  constexpr auto most = std::numeric_limits<std::int64_t>::max();
+  CHECK(message({1, 3, 8, 8}, {4, 3, 3, 3}, {.padding = {most / 2 + 1, 0}}).find("padding") !=
+        std::string::npos);
+  CHECK(message({1, 3, 8, 8}, {4, 3, 3, 3}, {.padding = {0, most / 2}}).find("padding") != std::string::npos);
+  CHECK(names_both({1, 3, 8, 8}, {4, 3, 3, 3}, {.dilation = {1, most / 2 + 1}}));
 }
 
 TEST_CASE("the same input gives the same bits") {

@@ -102,6 +102,26 @@ TEST_CASE("an optimiser's step between two calls counts") {
   }
 }
 
+TEST_CASE("a call that is not recorded leaves the weights where they are: threads read them") {
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    const Variable<> x(uniform(c.x, {.seed = 1, .stream = 1}, -1, 1)),
+        w(uniform(c.w, {.seed = 1, .stream = 2}, -1, 1), true);
+    const float* at = w.value().data();
+    std::vector<float> at_rest;
+    {
+      NoGrad no_grad;
+      at_rest = c.run(x, w).value().to_vector();
+      CHECK(w.value().data() == at);
+      CHECK(c.run(x, w).value().to_vector() == at_rest);
+    }
+    const auto recorded = c.run(x, w);  // here they settle
+    CHECK(recorded.requires_grad());
+    const auto kept = c.run(Variable<>(x.value()), w.detach()).value().to_vector();
+    CHECK(kept == at_rest);
+  }
+}
+
 TEST_CASE("one set of weights serves convolutions of several kinds") {
   NoGrad no_grad;
   const Variable<> w(uniform({16, 16, 3, 3}, {.seed = 2, .stream = 1}, -1, 1));

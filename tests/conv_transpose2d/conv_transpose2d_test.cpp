@@ -114,4 +114,8 @@ TEST_CASE("shapes that do not fit a transposed convolution are named") {
   const auto v = of({4, 2, 3, 3});
   CHECK_THROWS_AS(conv_transpose2d(x, v, none, {.output_padding = 1}), ValueError);
   CHECK_THROWS_AS(conv_transpose2d(x, v, none, {.padding = 9}), ShapeError);
+  constexpr auto most = std::numeric_limits<std::int64_t>::max();
+  CHECK_THROWS_AS(conv_transpose2d(x, v, none, {.stride = {1, most}}), ShapeError);
+  CHECK_THROWS_AS(conv_transpose2d(x, v, none, {.padding = {most, 0}}), ShapeError);
+  CHECK_THROWS_AS(conv_transpose2d(x, v, none, {.dilation = {most, 1}}), ShapeError);
 }

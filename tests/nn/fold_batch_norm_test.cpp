@@ -78,6 +78,15 @@ Variable<T, Cpu> images() {
   return Variable<T, Cpu>(cast<T>(uniform<float>({3, 3, 21, 18}, {.seed = 6, .stream = 0}, -1, 1)));
 }
 
+/// Its fold() is none of folding's business.
+struct Paper {
+  using parameter_type = Variable<>;
+  Variable<> weight{full({1}, 1.0f)};
+  int folds = 0;
+  void fold() { ++folds; }
+  void visit(const auto& v) { v("weight", weight); }
+};
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("a folded network computes what the network computes", T, double, float) {
@@ -141,6 +150,10 @@ TEST_CASE("the network that was folded is untouched, and the folded one does not
   const auto written = contents(net);
   for_each_parameter(folded, [](const std::string&, auto& p) { p.mutable_value().mutable_data()[0] += 1; });
   CHECK(contents(net) == written);
+}
+
+TEST_CASE("only ConvBatchNorm2d is folded, not what else has a fold()") {
+  CHECK(fold_batch_norm(Paper{}).folds == 0);
 }
 
 TEST_CASE("what cannot be folded is refused") {

@@ -77,6 +77,17 @@ Variable<> images() {
   return Variable<>(uniform({2, 3, 6, 5}, {.seed = 9}, -1, 1));
 }
 
+/// Gives its child's two members one, two or three names.
+struct Named {
+  std::size_t names;
+  Linear<> child;
+  void visit(const auto& v) {
+    if (names == 1) v({"kernel"}, child);
+    if (names == 2) v({"kernel", "offset"}, child);
+    if (names == 3) v({"kernel", "offset", "scale"}, child);
+  }
+};
+
 }  // namespace
 
 static_assert(Module<Net> && Module<Linear<double>> && Module<ReLU> && Module<Sequential<Linear<>, ReLU>>);
@@ -100,6 +111,16 @@ TEST_CASE("parameters, buffers and children are named as torchvision names them"
   RandomStream random{.seed = 1};
   Sequential sequence(Linear<>(3, 4, random), ReLU{}, Linear<>(4, 2, random, {.bias = false}));
   CHECK(names(sequence) == "0.weight[4, 3] 0.bias[4] 2.weight[2, 4] ");
+}
+
+TEST_CASE("names given for a child's members are as many as the members") {
+  RandomStream random{.seed = 1};
+  Named named{2, Linear<>(3, 4, random)};
+  CHECK(names(named) == "kernel[4, 3] offset[4] ");
+  for (const std::size_t wrong : {1, 3}) {
+    named.names = wrong;
+    CHECK_THROWS_AS(names(named), ValueError);
+  }
 }
 
 TEST_CASE("counts are Keras': the total has the running statistics") {

@@ -204,6 +204,8 @@ TEST_CASE("options out of range are refused") {
   CHECK_THROWS_AS(FloatAdam(named, {.weight_decay = -1}), ValueError);
   CHECK_THROWS_AS(FloatSgd(named, {.momentum = 1}), ValueError);
   CHECK_THROWS_AS(FloatSgd(named, {.nesterov = true}), ValueError);
+  for (const double dampening : {-0.1, 1.5, double{NAN}})
+    CHECK_THROWS_AS(FloatSgd(named, {.momentum = 0.9, .dampening = dampening}), ValueError);
   FloatAdam adam(named);
   give_gradient(w, 1);
   adam.lr = NAN;
@@ -286,6 +288,8 @@ TEST_CASE("schedules") {
   CHECK(steps(29) == 1);
   CHECK(steps(30) == doctest::Approx(0.1));
   CHECK(steps(90) == doctest::Approx(1e-3));
+  CHECK_THROWS_WITH_AS((StepDecay{1, 0.1, 0}(5)), doctest::Contains("every"), ValueError);
+  CHECK_THROWS_WITH_AS((ExponentialDecay{1, 0.9, 0}(0)), doctest::Contains("decay_steps"), ValueError);
   const CosineDecay cosine{2, 100, 1};
   CHECK(cosine(0) == 2);
   CHECK(cosine(50) == doctest::Approx(1.5));

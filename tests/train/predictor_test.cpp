@@ -351,7 +351,9 @@ TEST_CASE("what is missing or contradictory is named") {
   CHECK_THROWS_AS(Predictor(files.save("w", {{"task", "7_emo"}})), ValueError);
   CHECK_THROWS_AS(Predictor(files.folder / "none"), IoError);
   CHECK_THROWS_AS(Predictor(files.paths[0]), FormatError);  // a picture
-  CHECK_THROWS_AS(Predictor(files.weights, {}, {.batch_size = 0}), ValueError);
+  for (const std::int64_t size :
+       {std::int64_t{0}, std::int64_t{65537}, std::numeric_limits<std::int64_t>::max()})
+    CHECK_THROWS_AS(Predictor(files.weights, {}, {.batch_size = size}), ValueError);
 
   // Weights without any metadata, as PyTorch saves them.
   auto model = conv_net();
@@ -394,8 +396,9 @@ TEST_CASE("weights that make the model answer with no number are found") {
 
 TEST_CASE("several threads use one predictor") {
   const Files files;
-  const Predictor predict(files.weights, {}, {.batch_size = 3, .workers = 1});
-  const auto expected = predict.files(files.paths);
+  const Predictor first(files.weights, {}, {.batch_size = 3, .workers = 1});
+  const auto expected = first.files(files.paths);
+  const Predictor predict(files.weights, {}, {.batch_size = 3, .workers = 1});  // its first calls are theirs
   std::vector<std::vector<Prediction>> got(3);
   std::vector<std::thread> threads;
   const int team = num_threads();  // each caller's own: the last bits depend on it

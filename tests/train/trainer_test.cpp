@@ -325,6 +325,41 @@ TEST_CASE("a gradient that is not finite is named, and weights that are not fini
   Net net;
   Adam<> optimizer(named_parameters(net));
   CHECK(load_checkpoint(scratch.path + "/state.safetensors", net, optimizer).batch == 0);
+
+  Run spoilt(scratch.path);
+  spoilt.options.overwrite = true;
+  Trainer third(spoilt.net, spoilt.optimizer, spoilt.options);
+  const auto loss3 = [&](const Batch& b) { return bce_with_logits(spoilt.net(b.x), b.targets); };
+  const auto spoil = [&] {
+    if (third.history().size() == 1) spoilt.net.fc2.bias->mutable_value().mutable_data()[0] = NAN;
+    return Metrics{{"val_loss", 1}};
+  };
+  CHECK_THROWS_WITH_AS(
+      third.fit(spoilt.data, loss3, spoil),
+      "training, epoch 2, after batch 8, step 16: parameter 'fc2.bias' is not finite; nothing was saved",
+      NumericError);
+}
+
+TEST_CASE("a rate that the caller changes between epochs is part of the state") {
+  const auto session = [](const std::string& directory, std::int64_t epochs, bool resume) {
+    Run run(directory, epochs);
+    run.options.schedule = {};
+    run.options.resume = resume;
+    Trainer trainer(run.net, run.optimizer, run.options);
+    trainer.fit(
+        run.data, [&](const Batch& b) { return bce_with_logits(run.net(b.x), b.targets); },
+        [&] {
+          run.optimizer.lr *= 0.5;
+          return Metrics{{"val_loss", 1}};
+        });
+    return read(directory + "/weights/last.safetensors");
+  };
+  Scratch whole, parts;
+  const auto expected = session(whole.path, 3, false);
+  session(parts.path, 1, false);
+  session(parts.path, 2, true);
+  CHECK(session(parts.path, 3, true) == expected);
+  CHECK(read(parts.path + "/results.csv") == read(whole.path + "/results.csv"));
 }
 
 TEST_CASE("where memory runs out, the layer before is named and the process goes on") {

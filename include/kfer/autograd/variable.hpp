@@ -9,6 +9,7 @@
 
 #include "kfer/autograd/no_grad.hpp"
 #include "kfer/autograd/node.hpp"
+#include "kfer/device/captured_graph.hpp"
 #include "kfer/tensor/create.hpp"
 #include "kfer/tensor/tensor.hpp"
 
@@ -79,6 +80,17 @@ class Variable {
     if (!is_leaf() || state_->value.layout() == layout) return;
     state_->value = state_->value.to(layout);
     state_->rounded.reset();
+  }
+
+  /// The value for an operation that reads it in another memory order. At rest, where nothing is recorded,
+  /// the reordered copy is kept beside the value (Tensor::derived), so that threads may ask at once; else a
+  /// leaf settles in that order.
+  tensor_type settled(const Layout& layout, bool at_rest) const {
+    if (!at_rest) settle(layout);
+    if (!at_rest || Layout::same_order(shape(), value().layout(), layout)) return value();
+    if constexpr (Capturing<D>)
+      if (D::capturing()) return value().to(layout);  // filled by replays only: not to be kept
+    return *value().template derived<tensor_type>(layout, [&] { return value().to(layout); });
   }
 
   /// A leaf's value rounded to bfloat16, in the same memory order, where it is kept from step to step; else

@@ -63,6 +63,20 @@ inline std::vector<std::string> split_labels(std::string_view joined) {
   }
 }
 
+/// "softmax" or "sigmoid", what becomes of the logits of the weights in `file`: by `about`, the metadata
+/// "activation", or else the task; "" if nothing tells. Throws FormatError for another activation, ValueError
+/// for an unknown task.
+inline std::string activation_name(const io::Safetensors& file, const ClassifierOptions& about = {}) {
+  std::string name = about.activation;
+  if (name.empty() && about.task.empty()) name = file.metadata("activation").value_or("");
+  const auto task = about.task.empty() ? file.metadata("task").value_or("") : about.task;
+  if (name.empty() && !task.empty())
+    name = &data::label_set(task) == &data::multi_label ? "sigmoid" : "softmax";
+  require<FormatError>(name.empty() || name == "softmax" || name == "sigmoid", "'", file.name(),
+                       "': the activation is '", name, "', expected softmax or sigmoid");
+  return name;
+}
+
 namespace detail {
 
 /// Reads a file's shapes and metadata into a ClassifierInfo.
@@ -77,7 +91,7 @@ class ClassifierReader {
     info.image_size = image_size(info.model);
     const auto task = options_.task.empty() ? file_.metadata("task").value_or("") : options_.task;
     info.labels = labels(task);
-    info.activation = activation(task);
+    info.activation = activation();
     info.epoch = file_.metadata("epoch").value_or("");
     check(missing_.empty(), "the weights do not say their ", missing_,
           " (metadata that older weights lack): give it as an option");
@@ -162,14 +176,9 @@ class ClassifierReader {
     return {};
   }
 
-  Activation activation(const std::string& task) {
-    auto name = options_.activation;
-    if (name.empty() && options_.task.empty()) name = file_.metadata("activation").value_or("");
-    if (name.empty() && !task.empty())
-      name = &data::label_set(task) == &data::multi_label ? "sigmoid" : "softmax";
+  Activation activation() {
+    const auto name = activation_name(file_, options_);
     if (name.empty()) note_missing("activation");
-    check(name.empty() || name == "softmax" || name == "sigmoid", "the activation is '", name,
-          "', expected softmax or sigmoid");
     return name == "sigmoid" ? Activation::sigmoid : Activation::softmax;
   }
 

@@ -3,13 +3,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "kfer/nn/batch_norm.hpp"
 #include "kfer/nn/conv2d.hpp"
 
 namespace kfer {
 
-/// norm(conv(x)), with the batch norm's ReLU. Its parts are called "0" and "1".
+/// norm(conv(x)), with the batch norm's ReLU: [N, in, H, W] -> [N, out, H', W'] of the convolution. Its parts
+/// are called "0" and "1".
 template <FloatingElement T = float, class D = Cpu>
 struct ConvBatchNorm2d {
   using parameter_type = Variable<parameter_t<T>, D>;
@@ -29,8 +38,9 @@ struct ConvBatchNorm2d {
 
   /// Makes the batch norm of inference part of the convolution: with s = gamma / sqrt(running_var + eps), the
   /// weights become w s, the bias (bias - running_mean) s + beta, computed in double and rounded once. They
-  /// are new parameters that ask for no gradient. Throws ValueError for a batch norm in training mode, and
-  /// for a convolution that has a ReLU of its own.
+  /// are new parameters that ask for no gradient. The norm's names are gone then, and a bias may be new:
+  /// weights saved from here do not load into a layer that is not folded. Throws ValueError for a batch norm
+  /// in training mode, and for a convolution that has a ReLU of its own.
   void fold() {
     if (!norm) return;
     require(!norm->training || norm->frozen,
@@ -60,14 +70,23 @@ struct ConvBatchNorm2d {
   }
 };
 
-/// `model` for inference alone: the same function, with every ConvBatchNorm2d folded into one convolution.
+namespace detail {
+template <class X>
+inline constexpr bool is_conv_batch_norm = false;
+template <FloatingElement T, class D>
+inline constexpr bool is_conv_batch_norm<ConvBatchNorm2d<T, D>> = true;
+}  // namespace detail
+
+/// `model` for inference alone: the same function, with every ConvBatchNorm2d folded into one convolution
+/// (a Conv2d and a BatchNorm2d that are members of their own stay as they are). Names and number of its
+/// tensors change, so weights saved from it do not load into the model that is not folded.
 /// Its parameters are its own; those that folding does not change share memory with the original's until
 /// either side is written. Throws ValueError unless the batch norms are in inference mode.
 template <Module M>
 M fold_batch_norm(M model) {
   for_each_parameter(model, [](const std::string&, auto& p) { p = p.detach(); });
   for_each_module(model, [](const std::string&, auto& m) {
-    if constexpr (requires { m.fold(); }) m.fold();
+    if constexpr (detail::is_conv_batch_norm<std::remove_reference_t<decltype(m)>>) m.fold();
   });
   return model;
 }

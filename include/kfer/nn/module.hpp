@@ -14,7 +14,7 @@
 //   bool "training", "frozen"  the mode
 //
 // The members of a child that torchvision has no name for go by names of its parent's scope:
-// v({"conv1", "bn1"}, child).
+// v({"conv1", "bn1"}, child), as many as it has members.
 //
 // A Variable is a handle, so a copy of a module shares its parameters.
 #pragma once
@@ -107,11 +107,19 @@ class Walker {
       (*member_)(std::as_const(path), x);
     }
   }
-  /// Members of `x` called by names of this scope instead of their own.
+  /// Members of `x` called by names of this scope instead of their own. Throws ValueError unless there are as
+  /// many names as members.
   template <class X>
   void operator()(std::initializer_list<std::string_view> names, X& x) const {
     (*module_)(prefix_, x);
-    x.visit([&, name = names.begin()](std::string_view, auto& member) mutable { (*this)(*name++, member); });
+    auto name = names.begin();
+    x.visit([&](std::string_view own, auto& member) {
+      require(name != names.end(), "a module's visit() names ", names.size(), " members, none for '", own,
+              "'");
+      (*this)(*name++, member);
+    });
+    require(name == names.end(), "a module's visit() names ", names.size(), " members, there are ",
+            name - names.begin());
   }
 
  private:

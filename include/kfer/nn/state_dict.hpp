@@ -1,8 +1,12 @@
 // State dictionaries: the parameters and buffers of a module by name, and weights in files.
 #pragma once
 
+#include <bit>
 #include <cstring>
+#include <span>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "kfer/io/safetensors.hpp"
 #include "kfer/nn/module.hpp"

@@ -58,7 +58,7 @@ struct AdamOptions {
 template <FloatingElement T = float, class D = Cpu>
 class Adam : public FusedOptimizer<AdamOptions, T, D> {
  public:
-  /// Throws ValueError for options out of range.
+  /// Throws ValueError for options out of range, for no parameter and for two of one name.
   explicit Adam(std::vector<std::pair<std::string, Variable<T, D>>> parameters,
                 const AdamOptions& options = {})
       : FusedOptimizer<AdamOptions, T, D>(std::move(parameters), options) {}

@@ -1,7 +1,9 @@
 // Keeping gradients in bounds, and finding the one that left them.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -64,14 +66,15 @@ double global_norm(const std::vector<std::pair<std::string, Variable<T, D>>>& pa
 }
 
 /// What gradients of this norm are multiplied by so that it becomes at most `max_norm`: hand it to an
-/// optimiser's `step`, which then needs no pass over memory for it.
+/// optimiser's `step`, which then needs no pass over memory for it. Throws ValueError unless max_norm is
+/// positive.
 inline double clip_scale(double norm, double max_norm) {
   require(max_norm > 0, "clip: the largest norm must be positive, got ", max_norm);
   return norm > max_norm ? max_norm / norm : 1;
 }
 
 /// Scales all gradients so that their common norm is at most `max_norm`; returns the norm before. Throws as
-/// `global_norm`.
+/// `global_norm` and `clip_scale`.
 template <FloatingElement T, class D>
 double clip_global_norm(std::vector<std::pair<std::string, Variable<T, D>>>& parameters, double max_norm) {
   const double norm = global_norm(parameters), scale = clip_scale(norm, max_norm);
@@ -81,8 +84,8 @@ double clip_global_norm(std::vector<std::pair<std::string, Variable<T, D>>>& par
   return norm;
 }
 
-/// Clamps every element of every gradient to [-limit, limit]. Throws NumericError naming the first parameter
-/// whose gradient has a NaN.
+/// Clamps every element of every gradient to [-limit, limit]. Throws ValueError unless the limit is positive,
+/// NumericError naming the first parameter whose gradient has a NaN; gradients before it are clamped then.
 template <FloatingElement T, class D>
 void clip_value(std::vector<std::pair<std::string, Variable<T, D>>>& parameters, double limit) {
   require(limit > 0, "clip: the limit must be positive, got ", limit);

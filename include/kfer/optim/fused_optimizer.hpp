@@ -25,7 +25,7 @@ class FusedOptimizer {
   using device_type = D;
   using Parameters = std::vector<std::pair<std::string, Variable<T, D>>>;
 
-  /// Throws ValueError for options out of range.
+  /// Throws ValueError for options out of range, for no parameter and for two of one name.
   FusedOptimizer(Parameters parameters, const Options& options)
       : lr(options.lr), options_(options), list_(std::move(parameters), options.moments()) {
     options.check();

@@ -5,7 +5,10 @@
 // equal work, whatever the tensors' sizes.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <string>
 #include <utility>

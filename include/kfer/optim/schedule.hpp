@@ -19,20 +19,22 @@ struct ConstantRate {
   double operator()(std::int64_t) const { return lr; }
 };
 
-/// lr * rate^(step / decay_steps), falling at every step.
+/// lr * rate^(step / decay_steps), falling at every step. Throws ValueError unless decay_steps is positive.
 struct ExponentialDecay {
   double lr, rate;
   double decay_steps;
   double operator()(std::int64_t step) const {
+    require(decay_steps > 0, "ExponentialDecay: decay_steps must be positive, got ", decay_steps);
     return lr * std::pow(rate, static_cast<double>(step) / decay_steps);
   }
 };
 
-/// lr * factor^floor(step / every).
+/// lr * factor^floor(step / every). Throws ValueError unless every is positive.
 struct StepDecay {
   double lr, factor;
   std::int64_t every;
   double operator()(std::int64_t step) const {
+    require(every >= 1, "StepDecay: every must be positive, got ", every);
     return lr * std::pow(factor, static_cast<double>(step / every));
   }
 };

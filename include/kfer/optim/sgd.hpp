@@ -18,14 +18,15 @@ struct SgdCoefficients {
 struct SgdOptions {
   double lr = 1e-2;
   double momentum = 0;
-  double dampening = 0;     ///< share of the gradient that does not enter the velocity (after the first step)
-  bool nesterov = false;    ///< needs momentum and no dampening
+  double dampening = 0;   ///< share of the gradient, in [0, 1], kept out of the velocity after the first step
+  bool nesterov = false;  ///< needs momentum and no dampening
   double weight_decay = 0;  ///< L2: added to the gradient
 
   static constexpr std::string_view name = "Sgd";
   /// Throws ValueError for what is out of range.
   void check() const {
     require(momentum >= 0 && momentum < 1, "Sgd: momentum must be in [0, 1), got ", momentum);
+    require(dampening >= 0 && dampening <= 1, "Sgd: dampening must be in [0, 1], got ", dampening);
     require(weight_decay >= 0, "Sgd: weight_decay must not be negative, got ", weight_decay);
     require(!nesterov || (momentum > 0 && dampening == 0),
             "Sgd: nesterov needs momentum and no dampening, got momentum ", momentum, " and dampening ",
@@ -49,7 +50,7 @@ struct SgdOptions {
 template <FloatingElement T = float, class D = Cpu>
 class Sgd : public FusedOptimizer<SgdOptions, T, D> {
  public:
-  /// Throws ValueError for options out of range.
+  /// Throws ValueError for options out of range, for no parameter and for two of one name.
   explicit Sgd(std::vector<std::pair<std::string, Variable<T, D>>> parameters, const SgdOptions& options = {})
       : FusedOptimizer<SgdOptions, T, D>(std::move(parameters), options) {}
 };

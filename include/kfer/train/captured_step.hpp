@@ -109,7 +109,9 @@ class CapturedStep {
   bool in_place() { return own_storage() == places_; }
 
   /// One step on `inputs`, which fit. The optimiser's rate is to be set before. Does not wait for the device.
+  /// Throws ValueError if `most_under_way` steps are under way: read() first.
   void run(const Inputs& inputs) {
+    require(under_way_ < most_under_way, "a captured step: ", under_way_, " are under way, no more may be");
     copy_in(inputs, std::make_index_sequence<std::tuple_size_v<Inputs>>());
     const std::uint64_t now = *shift();
     optimizer_.advance();
@@ -119,11 +121,8 @@ class CapturedStep {
   }
   /// Steps since the last read().
   std::int64_t under_way() const { return under_way_; }
-  /// Waits for them, at most `most_under_way`. If one was refused, optimiser and streams stand before it
-  /// again.
+  /// Waits for them. If one was refused, optimiser and streams stand before it again.
   StepsTaken read() {
-    require(under_way_ <= most_under_way, "a captured step: ", under_way_, " are under way, at most ",
-            most_under_way, " may be");
     StepsTaken taken = guard_.read();
     if (taken.refused) {
       const auto lost = static_cast<std::uint64_t>(under_way_) - taken.losses.size();

@@ -3,6 +3,10 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "kfer/nn/state_dict.hpp"
 #include "kfer/train/early_stopping.hpp"
@@ -105,6 +109,7 @@ void save_checkpoint(const std::string& path, M& model, const O& optimizer,
   out.add_number("trainer/best_epoch", state.stopping.best_epoch);
   out.add_number("trainer/waited", state.stopping.waited);
   out.add_number("trainer/steps", std::int64_t{optimizer.steps()});
+  out.add_number("trainer/next_lr", static_cast<double>(optimizer.lr));
   std::vector<double> rows;
   io::Json columns = io::Json::array();
   for (const auto& row : state.history.rows()) rows.insert(rows.end(), row.begin(), row.end());
@@ -195,8 +200,12 @@ auto load_checkpoint(const io::Safetensors& file, M& model, O& optimizer, const 
   require<FormatError>(known == streams.size(), "'", path, "': ", streams.size(),
                        " random streams, the model has ", known);
 
+  const double lr = file.contains("trainer/next_lr")  // older states lack it: the rate stays
+                        ? detail::read_number<double>(file, "trainer/next_lr")
+                        : static_cast<double>(optimizer.lr);
   optimizer.load_state(detail::read_all<T, D>(file, "optimizer/"),
                        detail::read_number<std::int64_t>(file, "trainer/steps"));
+  optimizer.lr = lr;
   load_state_dict(model, dict);
   for_each_random(model, [&](const std::string& name, RandomStream& random) { random = streams.at(name); });
   return state;

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cmath>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "kfer/nn/observe.hpp"
 #include "kfer/optim/clip.hpp"

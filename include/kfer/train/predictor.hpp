@@ -8,10 +8,16 @@
 // whatever its aspect ratio, and divided by 255: what the K-drama models were trained on, and nothing else.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdint>
+#include <exception>
 #include <functional>
+#include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,7 +36,7 @@
 namespace kfer {
 
 struct PredictorOptions {
-  std::int64_t batch_size = 64;     ///< images that go through the model at once
+  std::int64_t batch_size = 64;     ///< images that go through the model at once, at most 65536
   std::optional<int> workers = {};  ///< decoding threads, by default num_threads(); 0: the caller decodes
   io::ImageLimits limits = {};      ///< larger images are broken ones
   std::uint64_t max_file_bytes = 1 << 30;  ///< of an image file
@@ -40,14 +46,15 @@ struct PredictorOptions {
 template <class D = Cpu>
 class Predictor {
  public:
-  /// Weights with metadata as training writes them; `about` supplies what they lack. Throws IoError,
-  /// FormatError and ShapeError as `models::Classifier`.
+  /// Weights with metadata as training writes them; `about` supplies what they lack. Throws ValueError for a
+  /// batch size out of range, and IoError, FormatError, ShapeError and ValueError as `models::Classifier`.
   explicit Predictor(const std::string& weights, const models::ClassifierOptions& about = {},
                      PredictorOptions options = {})
       : classifier_(weights, about),
         options_(std::move(options)),
         labels_(std::make_shared<const std::vector<std::string>>(info().labels)) {
-    require(options_.batch_size >= 1, "the batch size must be positive, got ", options_.batch_size);
+    require(options_.batch_size >= 1 && options_.batch_size <= 65536,
+            "the batch size must be in [1, 65536], got ", options_.batch_size);
   }
 
   const models::ClassifierInfo& info() const { return classifier_.info(); }
@@ -74,8 +81,8 @@ class Predictor {
   /// Predicts every file that `next` returns, until it returns nothing, and hands the predictions to `take`,
   /// in the order of the files, whatever the threads. Holds a few batches of small images, however many files
   /// there are; decoding goes on while the model computes. A file that cannot be read is a prediction with an
-  /// error; what `next` and `take` throw ends the stream. Throws NumericError if the model returns something
-  /// else than probabilities.
+  /// error; what `next` and `take` throw ends the stream, and is thrown here. Throws NumericError if the
+  /// model returns something else than probabilities, OutOfMemoryError if a batch does not fit the memory.
   ///
   /// `next` is called by the decoding threads (one at a time), `take` by the caller's.
   PredictionCounts stream(std::function<std::optional<ImageFile>()> next,
@@ -105,7 +112,8 @@ class Predictor {
     return counts;
   }
 
-  /// Probabilities [N, labels] of images that are upright RGB, of any size. Throws ValueError for others.
+  /// Probabilities [N, labels] of images that are upright RGB, of any size. Throws ValueError for others, and
+  /// NumericError and OutOfMemoryError as `stream`.
   std::vector<std::vector<float>> images(std::vector<io::Image> images) const {
     std::vector<Loaded> loaded(images.size());
     parallel_for(static_cast<std::int64_t>(images.size()), [&](std::int64_t i) {

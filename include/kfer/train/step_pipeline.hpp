@@ -2,6 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "kfer/train/captured_step.hpp"
 
@@ -18,7 +24,9 @@ struct PipelineOptions {
 template <Module M, class O, class Loss, class Batch>
 class StepPipeline {
  public:
-  StepPipeline(M&, O&, const std::vector<RandomStream*>&, const PipelineOptions&) {}
+  StepPipeline(M&, O&, const std::vector<RandomStream*>&, const PipelineOptions& options) {
+    if (Capturing<typename O::device_type> && options.on) why_not_ = "the loss is not a StagedLoss";
+  }
   bool try_step(const Loss&, const Batch&) { return false; }
   std::int64_t under_way() const { return 0; }
   bool full() const { return false; }

@@ -9,8 +9,18 @@
 //   return result.exit_code();
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "kfer/autograd/backward.hpp"
 #include "kfer/io/tensorboard.hpp"
@@ -62,9 +72,9 @@ struct TrainerOptions {
 };
 
 struct TrainResult {
-  std::int64_t epochs = 0;      ///< completed, over all sessions of the run
-  std::int64_t best_epoch = 0;  ///< counted from 1; 0: none
-  double best = 0;              ///< the monitored metric there
+  std::int64_t epochs = 0;                                 ///< completed, over all sessions of the run
+  std::int64_t best_epoch = 0;                             ///< counted from 1; 0: none
+  double best = std::numeric_limits<double>::quiet_NaN();  ///< the monitored metric there; NaN: no such epoch
   bool stopped_early = false;
   bool interrupted = false;
   Metrics last = {};  ///< of the last epoch
@@ -101,7 +111,9 @@ class Trainer {
   /// Throws NumericError if a loss, gradient or weight is not finite (unless `on_non_finite` skips the
   /// batch), naming epoch, batch and the first layer where it happens; weights and state on disk then stay
   /// those from before. Throws UsageError if the directory holds a run and is neither to be resumed nor
-  /// overwritten, or if the arguments of a resumed run differ; and what `load_checkpoint` throws.
+  /// overwritten, or if the arguments of a resumed run differ; ValueError for a source without batches, and
+  /// if the metric to monitor is not among those of an epoch; IoError if the run cannot be written; and what
+  /// `load_checkpoint`, the source, the loss and the evaluation throw.
   template <BatchSource S, class Loss, class Evaluate>
   TrainResult fit(S& source, Loss&& loss, Evaluate&& evaluate) {
     const Interrupt interrupt;
@@ -130,6 +142,7 @@ class Trainer {
     parameters_ = named_parameters(model_);
     streams_.clear();
     for_each_random(model_, [&](const std::string&, RandomStream& random) { streams_.push_back(&random); });
+    progress_ = nullptr;
     state_ = {};
     state_.batches_per_epoch = batches;
     state_.arguments = options_.arguments;
@@ -192,6 +205,7 @@ class Trainer {
     if (state_.batch < batches) source.seek(state_.epoch, state_.batch);
     Progress progress(options_.log, text("epoch ", state_.epoch + 1, '/', options_.epochs), batches,
                       state_.batch);
+    progress_ = &progress;
     while (state_.batch < batches) {
       step(source, loss, pipeline);
       const bool stop(interrupt);
@@ -216,8 +230,8 @@ class Trainer {
     decltype(auto) batch = source.next();
     optimizer_.lr = rate(optimizer_.steps());
     if (pipeline.try_step(loss, batch)) return;
-    if (!pipeline.why_not().empty() && !std::exchange(told_why_not_, true) && options_.log)
-      std::fprintf(options_.log, "steps are not captured: %s\n", pipeline.why_not().c_str());
+    if (!pipeline.why_not().empty() && !std::exchange(told_why_not_, true))
+      say(text("steps are not captured: ", pipeline.why_not()));
     if (settle(source, loss, pipeline)) take(loss, batch);  // if not, this batch comes again
   }
 
@@ -292,6 +306,12 @@ class Trainer {
     }
   }
 
+  /// Logs a line of an epoch, in place of its progress bar.
+  void say(const std::string& line) {
+    progress_->clear();
+    if (options_.log) std::fprintf(options_.log, "%s\n", line.c_str());
+  }
+
   /// Leaves out a batch that has changed nothing; throws if that does not help.
   void skip(const NumericError& error) {
     const auto cause = non_finite_value(model_);
@@ -299,7 +319,7 @@ class Trainer {
                           " is not finite");
     require<NumericError>(state_.skipped_in_row < options_.max_skipped, error.what(), "; the ",
                           state_.skipped_in_row, " batches before were skipped already");
-    if (options_.log) std::fprintf(options_.log, "skipped: %s\n", error.what());
+    say(text("skipped: ", error.what()));
     ++state_.skipped;
     ++state_.skipped_in_row;
     ++state_.batch;
@@ -339,12 +359,12 @@ class Trainer {
       // Copies: the model's own stay where they are, and the step need not be captured anew.
       for (auto& [name, value] : state_.best) value.mutable_data();
     }
+    if (directory_) check_finite();
     ++state_.epoch;
     state_.batch = 0;
     state_.loss_sum = 0;
     state_.skipped = 0;
     if (directory_) {
-      check_finite();
       io::Metadata metadata = options_.metadata;
       metadata.emplace_back("epoch", text(state_.epoch));
       if (best) save_weights(model_, directory_->best(), metadata);
@@ -352,7 +372,7 @@ class Trainer {
       // Before the state: a kill in between repeats these events in the next session, and loses none.
       if (!events_) events_ = std::make_unique<io::EventWriter>(directory_->path());
       for (const auto& [name, value] : row) events_->add_scalar(name, state_.epoch, value);
-      save();
+      write_state();
       state_.history.save(directory_->results());
     }
     if (options_.log) {
@@ -364,11 +384,15 @@ class Trainer {
 
   void check_finite() {
     const std::string cause = non_finite_value(model_);
-    require<NumericError>(cause.empty(), where(), ": ", cause, " is not finite; nothing was saved");
+    require<NumericError>(cause.empty(), "training, epoch ", state_.epoch + 1, ", after batch ", state_.batch,
+                          ", step ", optimizer_.steps(), ": ", cause, " is not finite; nothing was saved");
   }
   void save() {
     if (!directory_) return;
     check_finite();
+    write_state();
+  }
+  void write_state() {
     state_.stopping = stopping_.state;
     save_checkpoint(directory_->state(), model_, optimizer_, state_);
   }
@@ -415,6 +439,7 @@ class Trainer {
   NamedParameters<parameter_type_t<M>> parameters_;
   std::vector<RandomStream*> streams_;
   bool told_why_not_ = false;
+  Progress* progress_ = nullptr;  ///< of the epoch that runs
   std::optional<RunDirectory> directory_;
   std::unique_ptr<io::EventWriter> events_;  ///< a file of this session, made at its first epoch's end
 };

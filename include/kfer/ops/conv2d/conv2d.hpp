@@ -54,8 +54,15 @@ struct Conv2dShape {
     require(o.padding.height >= 0 && o.padding.width >= 0, "conv2d: padding must not be negative, got ",
             o.padding.height, " x ", o.padding.width);
     require<ShapeError>(w[2] >= 1 && w[3] >= 1, "conv2d: the kernel of weight ", w, " is empty");
-    const std::int64_t kh = o.dilation.height * (w[2] - 1) + 1, kw = o.dilation.width * (w[3] - 1) + 1;
-    const std::int64_t h = x[2] + 2 * o.padding.height, width = x[3] + 2 * o.padding.width;
+    const auto sum = [&](std::int64_t a, std::int64_t b, std::int64_t c) {  // a b + c
+      std::int64_t out = 0;
+      const bool fits = !__builtin_mul_overflow(a, b, &out) && !__builtin_add_overflow(out, c, &out);
+      require<ShapeError>(fits, "conv2d: padding ", o.padding.height, " x ", o.padding.width, " or dilation ",
+                          o.dilation.height, " x ", o.dilation.width, " is too large for ", x, " and ", w);
+      return out;
+    };
+    const std::int64_t kh = sum(o.dilation.height, w[2] - 1, 1), kw = sum(o.dilation.width, w[3] - 1, 1);
+    const std::int64_t h = sum(2, o.padding.height, x[2]), width = sum(2, o.padding.width, x[3]);
     require<ShapeError>(h >= kh && width >= kw, "conv2d: the kernel of weight ", w, " (", kh, " x ", kw,
                         " with dilation) is larger than the padded input (", h, " x ", width, ") of ", x);
     return {x[0],
@@ -153,19 +160,17 @@ Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, con
     require(options.dropout->p >= 0 && options.dropout->p < 1, "conv2d: dropout must be in [0, 1), got ",
             options.dropout->p);
   }
-  weight.settle(conv2d_impl<T, D>::weight_layout(shape));
   const Conv2dEpilogue epilogue{options.relu, options.dropout,
                                 !detail::any_recorded(&x, &weight, bias, residual)};
-  Tensor<T, D> y =
-      conv2d_impl<T, D>::forward(shape, x.value(), weight.value(), bias ? &bias->value() : nullptr,
-                                 residual ? &residual->value() : nullptr, epilogue);
+  const Tensor<T, D> w = weight.settled(conv2d_impl<T, D>::weight_layout(shape), epilogue.at_rest);
+  Tensor<T, D> y = conv2d_impl<T, D>::forward(shape, x.value(), w, bias ? &bias->value() : nullptr,
+                                              residual ? &residual->value() : nullptr, epilogue);
   std::vector<Variable<T, D>> inputs{x, weight};
   if (bias) inputs.push_back(*bias);
   if (residual) inputs.push_back(*residual);
-  return record(
-      y, std::move(inputs),
-      detail::Conv2dBackward<T, D>{shape, epilogue, x.value(), weight.value(),
-                                   options.relu ? y : Tensor<T, D>(), bias != nullptr, residual != nullptr});
+  return record(y, std::move(inputs),
+                detail::Conv2dBackward<T, D>{shape, epilogue, x.value(), w, options.relu ? y : Tensor<T, D>(),
+                                             bias != nullptr, residual != nullptr});
 }
 template <FloatingElement T, class D>
 Variable<T, D> conv2d(const Variable<T, D>& x, const Variable<T, D>& weight, const Variable<T, D>& bias,

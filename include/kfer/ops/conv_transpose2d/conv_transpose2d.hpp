@@ -31,8 +31,18 @@ inline Conv2dShape conv_transpose2d_shape(const Shape& x, const Shape& w, const 
   require(o.output_padding.height >= 0 && o.output_padding.width >= 0 &&
               o.output_padding.height < o.stride.height && o.output_padding.width < o.stride.width,
           "conv_transpose2d: output_padding must be less than the stride");
-  const auto extent = [](std::int64_t in, std::int64_t k, std::int64_t s, std::int64_t p, std::int64_t d,
-                         std::int64_t e) { return in == 0 ? 0 : (in - 1) * s - 2 * p + d * (k - 1) + e + 1; };
+  const auto extent = [&](std::int64_t in, std::int64_t k, std::int64_t s, std::int64_t p, std::int64_t d,
+                          std::int64_t e) {  // (in - 1) s - 2 p + d (k - 1) + e + 1
+    if (in == 0) return in;
+    std::int64_t spread = 0, kernel = 0, cut = 0, out = 0;
+    const bool fits = !__builtin_mul_overflow(in - 1, s, &spread) &&
+                      !__builtin_mul_overflow(d, k - 1, &kernel) && !__builtin_mul_overflow(2, p, &cut) &&
+                      !__builtin_add_overflow(spread, kernel, &out) &&
+                      !__builtin_add_overflow(out, e + 1, &out) && !__builtin_sub_overflow(out, cut, &out);
+    require<ShapeError>(fits, "conv_transpose2d: stride ", s, ", padding ", p, " or dilation ", d,
+                        " is too large for ", x, " and ", w);
+    return out;
+  };
   const std::int64_t h =
       extent(x[2], w[2], o.stride.height, o.padding.height, o.dilation.height, o.output_padding.height);
   const std::int64_t width =
@@ -76,16 +86,17 @@ Variable<T, D> conv_transpose2d(const Variable<T, D>& x, const Variable<T, D>& w
     require<ShapeError>(bias->shape() == Shape{shape.in_channels},
                         "conv_transpose2d: expected bias of shape ", Shape{shape.in_channels}, ", got ",
                         bias->shape());
+  const bool at_rest = !detail::any_recorded(&x, &weight, bias);
+  Tensor<T, D> w = weight.value();
   if constexpr (requires { conv_transpose2d_impl<T, D>::weight_layout(shape); })
-    weight.settle(conv_transpose2d_impl<T, D>::weight_layout(shape));
-  Tensor<T, D> y = conv_transpose2d_impl<T, D>::forward(
-      shape, x.value(), weight.value(), bias ? &bias->value() : nullptr,
-      {.relu = options.relu, .at_rest = !detail::any_recorded(&x, &weight, bias)});
+    w = weight.settled(conv_transpose2d_impl<T, D>::weight_layout(shape), at_rest);
+  Tensor<T, D> y = conv_transpose2d_impl<T, D>::forward(shape, x.value(), w, bias ? &bias->value() : nullptr,
+                                                        {.relu = options.relu, .at_rest = at_rest});
   std::vector<Variable<T, D>> inputs{x, weight};
   if (bias) inputs.push_back(*bias);
   return record(y, std::move(inputs),
-                detail::ConvTranspose2dBackward<T, D>{shape, options.relu, bias != nullptr, x.value(),
-                                                      weight.value(), options.relu ? y : Tensor<T, D>()});
+                detail::ConvTranspose2dBackward<T, D>{shape, options.relu, bias != nullptr, x.value(), w,
+                                                      options.relu ? y : Tensor<T, D>()});
 }
 template <FloatingElement T, class D>
 Variable<T, D> conv_transpose2d(const Variable<T, D>& x, const Variable<T, D>& weight,

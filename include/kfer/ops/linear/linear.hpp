@@ -81,8 +81,9 @@ Variable<T, D> linear(const Variable<T, D>& x, const Variable<T, D>& weight, con
     require(options.dropout->p >= 0 && options.dropout->p < 1, "linear: dropout must be in [0, 1), got ",
             options.dropout->p);
   }
-  weight.settle(Layout::row_major(2));
-  const Tensor<T, D> input = x.value().row_major(), w = weight.value().row_major();
+  const bool at_rest = !(will_record(x, weight) || (bias && will_record(*bias)));
+  const Tensor<T, D> input = x.value().row_major(),
+                     w = weight.settled(Layout::row_major(2), at_rest).row_major();
   Tensor<T, D> y = linear_impl<T, D>::forward(shape, input, w, bias ? &bias->value() : nullptr, options)
                        .reshape(shape.result);
   std::vector<Variable<T, D>> inputs{x, weight};
