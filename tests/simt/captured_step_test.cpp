@@ -368,3 +368,32 @@ TEST_CASE("what cannot be part of a graph says so, and leaves the device as it w
   const auto values = x.to_vector(), squares = y.to_vector();
   for (std::size_t i = 0; i < values.size(); ++i) CHECK(squares[i] == values[i] * values[i]);
 }
+
+TEST_CASE("a loss that is not staged is told of, where steps are to be captured") {
+  Net net;
+  Adam<float, D> optimizer(named_parameters(net));
+  const auto loss = [](const Batch&) { return Variable<float, D>(); };
+  using Pipeline = StepPipeline<Net, Adam<float, D>, std::remove_const_t<decltype(loss)>, Batch>;
+  CHECK(Pipeline(net, optimizer, {}, {}).why_not() == "the loss is not a StagedLoss");
+  CHECK(Pipeline(net, optimizer, {}, {.on = false}).why_not().empty());
+}
+
+TEST_CASE("more steps under way than are logged are refused before they run") {
+  Net net;
+  Adam<float, D> optimizer(named_parameters(net));
+  const auto inputs = std::tuple(to_device<D>(uniform({2, 3, 4, 4}, {.seed = 1})),
+                                 to_device<D>(uniform({2, 4}, {.seed = 2})));
+  const auto compute = [&](const Tensor<float, D>& images, const Tensor<float, D>& labels) {
+    return bce_with_logits(net(Variable<float, D>(images)), labels);
+  };
+  backward(std::apply(compute, inputs));
+  optimizer.step();
+  using Step = CapturedStep<Net, Adam<float, D>, std::remove_const_t<decltype(inputs)>>;
+  Step step(net, optimizer, {&net.dropout.random}, inputs, compute);
+  for (std::int64_t i = 0; i < Step::most_under_way; ++i) step.run(inputs);
+  CHECK_THROWS_AS(step.run(inputs), ValueError);
+  CHECK(optimizer.steps() == 1 + Step::most_under_way);
+  CHECK(std::cmp_equal(step.read().losses.size(), Step::most_under_way));
+  step.run(inputs);
+  CHECK(step.read().losses.size() == 1);
+}

@@ -1,5 +1,6 @@
 // The training loop: it learns, stops, saves, and continues bit for bit wherever it was interrupted.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -326,8 +327,8 @@ TEST_CASE("a gradient that is not finite is named, and weights that are not fini
   Adam<> optimizer(named_parameters(net));
   CHECK(load_checkpoint(scratch.path + "/state.safetensors", net, optimizer).batch == 0);
 
-  Run spoilt(scratch.path);
-  spoilt.options.overwrite = true;
+  Scratch other;
+  Run spoilt(other.path);
   Trainer third(spoilt.net, spoilt.optimizer, spoilt.options);
   const auto loss3 = [&](const Batch& b) { return bce_with_logits(spoilt.net(b.x), b.targets); };
   const auto spoil = [&] {
@@ -360,6 +361,43 @@ TEST_CASE("a rate that the caller changes between epochs is part of the state") 
   session(parts.path, 2, true);
   CHECK(session(parts.path, 3, true) == expected);
   CHECK(read(parts.path + "/results.csv") == read(whole.path + "/results.csv"));
+}
+
+TEST_CASE("a skipped batch is told of in a line of its own, not behind the progress bar") {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  REQUIRE(terminal >= 0);
+  REQUIRE(::grantpt(terminal) == 0);
+  REQUIRE(::unlockpt(terminal) == 0);
+  std::FILE* out = std::fopen(::ptsname(terminal), "w");
+  REQUIRE(out);
+  Run run("", 1);
+  run.options.log = out;
+  run.options.on_non_finite = OnNonFinite::skip;
+  run.data.before_batch = [](std::int64_t, std::int64_t batch) {
+    if (batch == 2) std::this_thread::sleep_for(std::chrono::milliseconds(120));  // then a bar is drawn
+  };
+  Trainer trainer(run.net, run.optimizer, run.options);
+  trainer.fit(
+      run.data,
+      [&](const Batch& b) {
+        const auto y = run.net(b.x);
+        return run.data.batch == 4 ? mean(sqrt(affine(y, 0.0f))) : bce_with_logits(y, b.targets);
+      },
+      [] {
+        return Metrics{{"val_loss", 1}};
+      });
+  std::fflush(out);
+  std::string drawn(8192, ' ');
+  const auto n = ::read(terminal, drawn.data(), drawn.size());
+  REQUIRE(n > 0);
+  drawn.resize(static_cast<std::size_t>(n));
+  const auto bar = drawn.find("] 3/8"), line = drawn.find("skipped: training, epoch 1, batch 4");
+  REQUIRE(bar != std::string::npos);
+  REQUIRE(line != std::string::npos);
+  CHECK(bar < line);
+  CHECK(drawn[line - 1] == '\r');
+  std::fclose(out);
+  ::close(terminal);
 }
 
 TEST_CASE("where memory runs out, the layer before is named and the process goes on") {
