@@ -276,7 +276,7 @@ TEST_CASE_TEMPLATE("mma.sync, where alignment allows", T, float, bf16) {
                taken += kernels::gemm_mma_fits(g);
                kernels::gemm_mma_fits(g) ? kernels::gemm_mma(g, s) : kernels::gemm(g, s);
              }},
-            {"shipped", tf32, [&](const Gemm<T>& g) { kernels::gemm_tensor_core(g, s); }}});
+            {"tensor_core", tf32, [&](const Gemm<T>& g) { kernels::gemm_tensor_core(g, s); }}});
   CHECK(taken >= 24);
 }
 
