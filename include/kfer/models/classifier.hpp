@@ -63,6 +63,18 @@ inline std::vector<std::string> split_labels(std::string_view joined) {
   }
 }
 
+/// The activation that goes with a label set's name: labels exclude each other in all but the multi-label
+/// one. "" for "". Throws ValueError for an unknown task.
+inline std::string activation_of_task(const std::string& task) {
+  if (task.empty()) return "";
+  return &data::label_set(task) == &data::multi_label ? "sigmoid" : "softmax";
+}
+/// What metadata say of the activation: "activation", or else what goes with "task". "" if there is neither.
+inline std::string stated_activation(const io::Safetensors& file) {
+  const auto stated = file.metadata("activation").value_or("");
+  return stated.empty() ? activation_of_task(file.metadata("task").value_or("")) : stated;
+}
+
 namespace detail {
 
 /// Reads a file's shapes and metadata into a ClassifierInfo.
@@ -77,7 +89,7 @@ class ClassifierReader {
     info.image_size = image_size(info.model);
     const auto task = options_.task.empty() ? file_.metadata("task").value_or("") : options_.task;
     info.labels = labels(task);
-    info.activation = activation(task);
+    info.activation = activation();
     info.epoch = file_.metadata("epoch").value_or("");
     check(missing_.empty(), "the weights do not say their ", missing_,
           " (metadata that older weights lack): give it as an option");
@@ -162,11 +174,10 @@ class ClassifierReader {
     return {};
   }
 
-  Activation activation(const std::string& task) {
+  Activation activation() {
     auto name = options_.activation;
-    if (name.empty() && options_.task.empty()) name = file_.metadata("activation").value_or("");
-    if (name.empty() && !task.empty())
-      name = &data::label_set(task) == &data::multi_label ? "sigmoid" : "softmax";
+    if (name.empty())
+      name = options_.task.empty() ? stated_activation(file_) : activation_of_task(options_.task);
     if (name.empty()) note_missing("activation");
     check(name.empty() || name == "softmax" || name == "sigmoid", "the activation is '", name,
           "', expected softmax or sigmoid");
