@@ -44,6 +44,7 @@ int run(int argc, char** argv) {
   if (!flags.parse(argc, argv)) return 0;
 
   const double start = now();
+  kdrama::DeviceOptions{.device = device, .amp = amp}.check();
   kfer::with_device(device, [](auto) {});  // what cannot be had is said before any work is done
   std::printf("kfer %s, device %s, %d threads\n", kfer::version, device.c_str(), kfer::num_threads());
   const std::string data = directory + "/kdrama-synthetic";

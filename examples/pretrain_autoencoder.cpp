@@ -45,7 +45,7 @@ int run(int argc, char** argv) {
                     "published recipe.");
   options.add_to(flags);
   if (!flags.parse(argc, argv)) return 0;
-  options.run.check();
+  options.check();
   std::fprintf(stderr, "kfer %s, device %s, %d threads\n", kfer::version, options.device.device.c_str(),
                kfer::num_threads());
   const auto result = kdrama::pretrain(options, flags.command("--resume", "--overwrite"));

@@ -18,6 +18,7 @@
 #include "kfer/core/parallel.hpp"
 #include "kfer/data/kdrama_files.hpp"
 #include "kfer/device/with_device.hpp"
+#include "kfer/models/identify.hpp"
 #include "kfer/train/report.hpp"
 #include "kfer/train/run.hpp"
 
@@ -98,16 +99,12 @@ bool quick(const Request& request) {
 /// The pre-training of a split and seed: of the multi-label images, as published; on the honest split of each
 /// task's own images, since a clip may be on another side in another set.
 PretrainOptions pretraining(const Request& request, const Job& job) {
-  PretrainOptions o;
+  PretrainOptions o = quick(request) ? quick_pretraining() : PretrainOptions();
   o.data = request.data;
   o.data.split = job.split;
   o.device = request.device;
   o.seed = job.seed == request.seed ? o.seed : job.seed;
   if (job.split == "by-clip") o.set = std::string(job.options.set().name);
-  if (quick(request)) {
-    o.epochs = 6;
-    o.batch_size = 32;
-  }
   o.run.output_dir = request.output_dir;
   o.run.name = o.set + suffix(job.split, job.seed, request);
   return o;
@@ -156,6 +153,10 @@ std::vector<Job> jobs(const Request& request) {
           out.push_back(std::move(job));
         }
   return out;
+}
+
+bool has_resnet(const std::vector<Job>& all) {
+  return std::ranges::any_of(all, [](const Job& job) { return job.options.model == "resnet50"; });
 }
 
 std::string task_title(const std::string& task) {
@@ -271,6 +272,20 @@ std::string csv(const std::vector<Job>& all, const std::vector<Outcome>& outcome
   return out;
 }
 
+/// Throws for what cannot be had or is not known, before any work is done.
+void check(const Request& request) {
+  kfer::with_device(request.device.device, [](auto) {});
+  const auto all = jobs(request);
+  for (const auto& job : all) job.options.check();
+  if (request.weights.empty()) return;
+  kfer::require<kfer::UsageError>(has_resnet(all), "--weights is for resnet50, which --models leaves out");
+  const auto file = kfer::io::Safetensors::open(request.weights);
+  const auto kind = kfer::models::identify_tensors(file.tensors());
+  kfer::require<kfer::FormatError>(kind && kind->name == "resnet50", "--weights: '", request.weights,
+                                   "' holds the tensors of ", kind ? kind->name : "none of kfer's models",
+                                   ", not of resnet50");
+}
+
 int run(int argc, char** argv) {
   Request request;
   kfer::Flags flags(
@@ -301,9 +316,7 @@ int run(int argc, char** argv) {
   if (!flags.parse(argc, argv)) return 0;
 
   const double start = now();
-  kfer::with_device(request.device.device,
-                    [](auto) {});  // what cannot be had is said before any work is done
-  jobs(request);                   // and what is not known
+  check(request);
   std::printf("kfer %s, device %s, %d threads\n", kfer::version, request.device.device.c_str(),
               kfer::num_threads());
   if (request.data.data_path.empty()) {
@@ -355,10 +368,11 @@ int run(int argc, char** argv) {
       synthetic ? "SYNTHETIC faces: drawn, not photographed. Figures here and published ones do not compare."
                 : text("The files under '", request.data.data_path, "'.");
   double seconds = 0;
-  bool resumed = false;
-  for (const auto& o : outcomes) {
-    seconds += o.train_seconds;
-    resumed |= o.resumed;
+  bool resumed = false, pretrained = false;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    seconds += outcomes[i].train_seconds;
+    resumed |= outcomes[i].resumed;
+    pretrained |= all[i].options.model == "autoencoder";
   }
   report.facts = {
       {"device", outcomes.front().device},
@@ -366,6 +380,7 @@ int run(int argc, char** argv) {
       {"schedule", quick(request) ? "quick: fewer epochs at a higher rate than published" : "published"},
       {"trainings", text(outcomes.size(), ", ", request.seeds, " seed(s)")},
       {"training time", text(static_cast<std::int64_t>(seconds + 0.5), " s",
+                             pretrained ? ", without the autoencoders' pre-training" : "",
                              resumed ? ", without that before interruptions" : "")}};
   for (const auto& split : words("--splits", request.splits, {"published", "by-clip"}))
     for (auto& table : tables(by_key, split, request.seeds > 1)) {
@@ -395,9 +410,7 @@ int run(int argc, char** argv) {
     report.notes.push_back(
         "The faces are drawn from label statistics of the published data. They are an easier problem "
         "than photographs: read these figures as a proof that the experiments run, not as a result.");
-  const bool resnet =
-      std::ranges::any_of(all, [](const Job& job) { return job.options.model == "resnet50"; });
-  if (resnet && request.weights.empty())
+  if (has_resnet(all) && request.weights.empty())
     report.notes.push_back("ResNet50 started from random numbers: no ImageNet weights were given.");
   kfer::write_report(request.output_dir + "/report.html", report);
   kfer::io::atomic_write(request.output_dir + "/figures.csv", csv(all, outcomes));

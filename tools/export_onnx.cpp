@@ -9,6 +9,7 @@
 
 #include "kfer/io/npz.hpp"
 #include "kfer/kfer.hpp"
+#include "kfer/models/classifier.hpp"
 #include "kfer/models/identify.hpp"
 #include "kfer/nn/onnx.hpp"
 #include "kfer/train/flags.hpp"
@@ -44,7 +45,8 @@ struct Options {
              {.min = 1, .max = max_image_size})
         .add("form", form, "of a ResNet: by default keras if its convolutions have biases, else torchvision",
              {.choices = {"keras", "torchvision"}})
-        .add("activation", activation, "after a classifier's logits; by default as metadata say, else none",
+        .add("activation", activation,
+             "after a classifier's logits; by default as metadata (activation, or else task) say, else none",
              {.choices = {"none", "softmax", "sigmoid"}})
         .add("keep-batch-norm", keep_batch_norm,
              "write batch norms as layers; by default they are part of the convolutions before them")
@@ -134,8 +136,8 @@ std::string activation_of(const Options& options, const models::ModelKind& kind,
                         "--activation is for classifiers, not for ", kind.name);
     return "none";
   }
-  const auto activation =
-      options.activation ? *options.activation : file.metadata("activation").value_or("none");
+  auto activation = options.activation ? *options.activation : models::stated_activation(file);
+  if (activation.empty()) activation = "none";
   require<FormatError>(activation == "none" || activation == "softmax" || activation == "sigmoid", "'",
                        file.name(), "': metadata activation is '", activation,
                        "', expected softmax, sigmoid or none");
@@ -183,7 +185,7 @@ void export_weights(const Options& options, const std::string& path) {
                           .output = output_name(kind, activation),
                           .metadata = metadata_of(kind, activation, file)};
   models::with_model(kind, [&](auto& trained) {
-    load_weights(trained, path);
+    load_weights(trained, file);
     set_training(trained, false);
     auto network = options.keep_batch_norm ? trained : fold_batch_norm(trained);
     const auto forward = [&](const Variable<float>& x) {

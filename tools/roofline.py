@@ -50,7 +50,7 @@ def fail(message):
 
 
 def is_library(variant):
-    return not variant[:1].isdigit() and variant != "shipped"
+    return not variant[:1].isdigit() and variant not in ("shipped", "tensor_core")
 
 
 def text(x, y, words, size=11, anchor="start", fill=INK, extra=""):

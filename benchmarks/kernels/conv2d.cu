@@ -5,6 +5,7 @@
 #include "kfer/kernels/conv2d/1_direct.cuh"
 #include "kfer/kernels/conv2d/2_implicit_gemm_tile.cuh"
 #include "kfer/kernels/conv2d/3_register_tile.cuh"
+#include "kfer/kernels/conv2d/5_tensor_core.cuh"
 #include "kfer/kernels/conv2d/shipped.cuh"
 #if defined(__CUDACC__)
 #include "kfer/device/cudnn/context.hpp"
@@ -82,9 +83,7 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
     if (simple) by("2_implicit_gemm_tile", k::ConvImplicitGemmTile{});
     if (middle) by("3_register_tile", k::ConvRegisterTile{});
     if (middle) by("4_double_buffer", k::ConvDoubleBuffer{});
-#if defined(__CUDACC__)
     if (tf32 || sizeof(T) == 2) by("5_tensor_core", k::ConvTensorCore{});
-#endif
   };
   const auto stream = bench::stream();
   const auto pixel = [](int n, int row, int column, int height, int width) {
@@ -220,7 +219,7 @@ void layer(bench::Suite& suite, const k::ConvShape& s, bool tf32) {
 
 void all_types(bench::Suite& suite, const k::ConvShape& s) {
   layer<float>(suite, s, false);
-  if (bench::on_gpu) layer<float>(suite, s, true);
+  layer<float>(suite, s, true);
   layer<bench::bf16>(suite, s, false);
 }
 

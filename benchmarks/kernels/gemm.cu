@@ -9,9 +9,7 @@
 #include "kfer/kernels/gemm/5_vectorised.cuh"
 #include "kfer/kernels/gemm/6_double_buffer.cuh"
 #include "kfer/kernels/gemm/shipped.cuh"
-#if defined(__CUDACC__)
 #include "kfer/kernels/gemm/shipped_tensor_core.cuh"
-#endif
 
 namespace k = kfer::kernels;
 
@@ -66,23 +64,23 @@ void product(bench::Suite& suite, const Size& size, bool tf32) {
     bench_case.variant("4_register_tile", [&] { k::gemm_register_tile(g, bench::stream()); });
     bench_case.variant("5_vectorised", [&] { k::gemm_vectorised(g, bench::stream()); });
     bench_case.variant("6_double_buffer", [&] { k::gemm_double_buffer(g, bench::stream()); });
-    if (!bench::on_gpu || sizeof(T) == 4) bench_case.variant("shipped", [&] { k::gemm(g, bench::stream()); });
+    bench_case.variant("shipped", [&] { k::gemm(g, bench::stream()); });
   }
-#if defined(__CUDACC__)
   if (tf32 || sizeof(T) == 2) {
     if (k::gemm_mma_fits(g)) bench_case.variant("7_tensor_core", [&] { k::gemm_mma(g, bench::stream()); });
     if constexpr (sizeof(T) == 2)
       if (k::gemm_wgmma_fits(g))
         bench_case.variant("8_wgmma_tma", [&] { k::gemm_wgmma(g, bench::stream()); });
-    bench_case.variant("shipped", [&] { k::gemm_tensor_core(g, bench::stream()); });
+    bench_case.variant("tensor_core", [&] { k::gemm_tensor_core(g, bench::stream()); });
   }
+#if defined(__CUDACC__)
   bench_case.library("cuBLASLt", [&] { bench::cublaslt_product(g, tf32); });
 #endif
 }
 
 void all_types(bench::Suite& suite, const Size& size) {
   product<float>(suite, size, false);
-  if (bench::on_gpu) product<float>(suite, size, true);
+  product<float>(suite, size, true);
   product<bench::bf16>(suite, size, false);
 }
 

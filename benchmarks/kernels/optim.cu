@@ -83,7 +83,8 @@ void sizes(bench::Suite& suite, long long n, int count) {
               [&] { k::step_multi_tensor<Rule>(entry, total, step, nullptr, bench::stream()); });
     c.variant("3_vectorised",
               [&] { k::step_vectorised<Rule>(entry, total, step, nullptr, bench::stream()); });
-    c.variant("shipped", [&] { k::adam_step<float, G>(entry, total, step, nullptr, bench::stream()); });
+    c.variant("shipped",
+              [&] { k::optimizer_step<Rule>(entry, total, step, nullptr, nullptr, bench::stream()); });
   }
   {
     using Rule = k::SgdRule<float, G>;
@@ -109,7 +110,8 @@ void sizes(bench::Suite& suite, long long n, int count) {
               [&] { k::step_multi_tensor<Rule>(entry, total, step, nullptr, bench::stream()); });
     c.variant("3_vectorised",
               [&] { k::step_vectorised<Rule>(entry, total, step, nullptr, bench::stream()); });
-    c.variant("shipped", [&] { k::sgd_step<float, G>(entry, total, step, nullptr, bench::stream()); });
+    c.variant("shipped",
+              [&] { k::optimizer_step<Rule>(entry, total, step, nullptr, nullptr, bench::stream()); });
   }
 }
 

@@ -88,8 +88,7 @@ template <class D, class Body>
 auto with_activations(const DeviceOptions& options, Body&& body) {
   if (!options.amp) return body.template operator()<float>();
   if constexpr (std::is_same_v<D, Cpu>)
-    throw UsageError(
-        "--amp computes in bfloat16 on a GPU; the Cpu computes in float: leave it out, or use --device cuda");
+    throw UsageError(amp_on_cpu);
   else
     return body.template operator()<bfloat16>();
 }

@@ -28,7 +28,7 @@ struct Result {
   std::vector<Sample> samples;
   std::int64_t train_images = 0, valid_images = 0, test_images = 0;
   double leakage = 0;  ///< percent of the test images with an image of the same clip in train
-  double train_seconds = 0, wait_seconds = 0;  ///< the second: of those, waiting for data
+  double train_seconds = 0, wait_seconds = 0;  ///< with pre-training here; of those, waiting for data
   bool resumed = false;                        ///< both are then of the last session alone
   std::string device = "";                     ///< in words
   bool pretrained = false;                     ///< resnet50: started from given weights
@@ -48,12 +48,13 @@ struct Reconstruction {
 };
 
 struct PretrainResult {
-  double test_loss = 0;                                ///< binary cross-entropy against the image, per value
-  double psnr = 0, noisy_psnr = 0, denoised_psnr = 0;  ///< dB, of test images, against the clean image
+  double test_loss = 0;  ///< binary cross-entropy against the image, per value
+  double psnr = 0, noisy_psnr = 0,
+         denoised_psnr = 0;  ///< dB, of test images, against the clean image, infinite if equal
   std::vector<Reconstruction> examples;
   std::int64_t train_images = 0, held_out_images = 0, test_images = 0;
-  double train_seconds = 0;
-  bool resumed = false;  ///< train_seconds is then of the last session alone
+  double train_seconds = 0, wait_seconds = 0;  ///< the second: of those, waiting for data
+  bool resumed = false;                        ///< both are then of the last session alone
   std::string device = "";
   kfer::io::Json arguments = {};  ///< as arguments_of
   kfer::TrainResult training;

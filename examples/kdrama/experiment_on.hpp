@@ -27,8 +27,8 @@ inline Scores scores_of(const metrics::Predictions& predictions, bool multi_labe
   return scores;
 }
 
-inline Scores baseline_scores(const Dataset& train, const Dataset& test) {
-  const auto b = metrics::majority_baseline(train.labels(), test.labels(), test.classes());
+inline Scores baseline_scores(std::span<const float> train_labels, const Dataset& test) {
+  const auto b = metrics::majority_baseline(train_labels, test.labels(), test.classes());
   Scores scores{.accuracy = b.argmax_accuracy};
   scores.exact_match.fill(b.exact_match);
   scores.micro_f1.fill(b.micro_f1);
@@ -59,12 +59,9 @@ class Experiment {
     }
     if (options_.model == "autoencoder") {
       models::AutoencoderClassifier<T, D> model(classes, random);
-      if (!options_.run.test_only && !pretrain(model.autoencoder)) {
-        Result result;
-        result.training.interrupted = true;
-        return result;
-      }
-      return train_and_test(model);
+      Result result;
+      if (!options_.run.test_only && !pretrain(model.autoencoder, result)) return result;
+      return train_and_test(model, std::move(result));
     }
     models::ResNet50Classifier<T, D> model(classes, random, backbone_form());
     if (!options_.run.test_only) {
@@ -104,7 +101,7 @@ class Experiment {
 
   /// The autoencoder's part, from a file or by reconstructing the training images first. False if
   /// interrupted.
-  bool pretrain(models::Autoencoder<T, D>& model) const {
+  bool pretrain(models::Autoencoder<T, D>& model, Result& result) const {
     if (options_.run.resume && holds_run(options_.directory())) return true;  // the state has its weights
     if (!options_.autoencoder.empty()) {
       load_weights(model, options_.autoencoder);
@@ -120,7 +117,14 @@ class Experiment {
     p.seed = options_.pretrain_seed;
     std::fprintf(stderr, "autoencoder: %lld epochs of reconstruction first\n",
                  static_cast<long long>(p.epochs));
-    return !fit_autoencoder(model, train_, p, pretraining(), training()).training.interrupted;
+    // Before: interrupted in its pre-training, the run must not be taken for the one that was there.
+    if (options_.run.overwrite && !options_.run.resume) RunDirectory(options_.directory()).remove_products();
+    const auto pretrained = fit_autoencoder(model, train_, p, pretraining(), training());
+    result.train_seconds = pretrained.train_seconds;
+    result.wait_seconds = pretrained.wait_seconds;
+    result.resumed = pretrained.resumed;
+    result.training.interrupted = pretrained.training.interrupted;
+    return !result.training.interrupted;
   }
 
   Variable<float, D> loss(const Variable<float, D>& logits, const Tensor<float, D>& labels,
@@ -150,8 +154,7 @@ class Experiment {
   }
 
   template <class Model>
-  Result train_and_test(Model& model) {
-    Result result;
+  Result train_and_test(Model& model, Result result = {}) {
     result.pretrained = !options_.weights.empty();
     if (options_.run.test_only)
       load_weights(model, tested_weights());
@@ -163,20 +166,23 @@ class Experiment {
     result.test_loss = e.loss;
     result.probabilities = std::move(e.probabilities);
     result.labels = std::move(e.labels);
-    result.train_labels.assign(train_.labels().begin(), train_.labels().end());
+    const auto train_labels =
+        train_.labels().first(static_cast<std::size_t>(used_.size() * train_.classes()));
+    result.train_labels.assign(train_labels.begin(), train_labels.end());
     result.scores = scores_of({result.probabilities, result.labels, test_.classes()}, options_.multi_label());
-    result.baseline = baseline_scores(train_, test_);
+    result.baseline = baseline_scores(train_labels, test_);
     result.samples = samples(result);
-    result.leakage = data::leakage(clips(train_), clips(test_)).percent();
+    result.leakage = data::leakage(clips(train_, used_.size()), clips(test_, test_.size())).percent();
     result.train_images = used_.size();
     result.valid_images = valid_.size();
     result.test_images = test_.size();
     return result;
   }
 
-  static std::vector<std::string_view> clips(const Dataset& dataset) {
+  /// Of the first `images` images.
+  static std::vector<std::string_view> clips(const Dataset& dataset, std::int64_t images) {
     std::vector<std::string_view> out;
-    for (std::int64_t i = 0; i < dataset.size(); ++i) out.push_back(dataset.clip_id(i));
+    for (std::int64_t i = 0; i < images; ++i) out.push_back(dataset.clip_id(i));
     return out;
   }
 
@@ -232,7 +238,7 @@ class Experiment {
     const CrossEntropyOptions<float, D> weighted{.class_weights = class_weights(),
                                                  .reduction = Reduction::batch_mean};
     Trainer trainer(model, optimizer, o);
-    result.resumed = o.resume;
+    result.resumed |= o.resume;
     result.arguments = arguments_;
     const auto begin = std::chrono::steady_clock::now();
     std::int64_t evaluations = 0;
@@ -253,8 +259,8 @@ class Experiment {
           out.emplace_back("val_accuracy", metrics::argmax_accuracy(predictions));
           return out;
         });
-    result.train_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    result.wait_seconds = loader.wait_seconds();
+    result.train_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    result.wait_seconds += loader.wait_seconds();
     result.history = trainer.history();
     return !result.training.interrupted;
   }

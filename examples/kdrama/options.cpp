@@ -50,7 +50,8 @@ void PretrainOptions::add_to(Flags& flags) {
   flags
       .add("set", set, "whose training images are reconstructed",
            {.choices = {"multi-label", "22_emo", "6_basic_emo"}})
-      .add("batch-size,b", batch_size, "images a step; the last partial batch is dropped", {.min = 1})
+      .add("batch-size,b", batch_size, "images a step; the last partial batch is dropped",
+           {.min = 1, .max = 65536})
       .add("epochs", epochs, "at most", {.min = 0})
       .add("lr", lr, "learning rate of Adam", {.min = 0})
       .add("epsilon", epsilon, "of Adam, outside of the bias correction as in Keras", {.min = 1e-30})
@@ -65,7 +66,9 @@ void Options::add_to(Flags& flags) {
   if (!multi_label()) flags.add("task", task, "emotions to tell apart", {.choices = {"6", "22"}});
   flags.add("model", model, "what to train", {.choices = {"autoencoder", "conv_net", "resnet50"}});
   add_device(flags, device);
-  flags.add("batch-size,b", batch_size, "images a step; the last partial batch is dropped", {.min = 1})
+  flags
+      .add("batch-size,b", batch_size, "images a step; the last partial batch is dropped",
+           {.min = 1, .max = 65536})
       .add("epochs", epochs, "at most", {.min = 0})
       .add("patience", patience, "epochs without a better val_loss before training stops; 0: never",
            {.min = 0})
@@ -94,8 +97,26 @@ void RunOptions::check() const {
   require<UsageError>(test_weights.empty() || test_only, "--test-weights is for --test-only");
 }
 
-void Options::check() const {
+void DeviceOptions::check() const {
+  require<UsageError>(!amp || device != "cpu", amp_on_cpu);
+}
+
+namespace {
+
+void check_shared(const DataOptions& images, const DeviceOptions& device, const RunOptions& run) {
   run.check();
+  device.check();
+  data::augmentation(images.augment);  // throws for one that it does not know
+}
+
+}  // namespace
+
+void PretrainOptions::check() const {
+  check_shared(data, device, run);
+}
+
+void Options::check() const {
+  check_shared(data, device, run);
   const auto only_for = [&](const char* flag, const std::string& value, const char* of) {
     require<UsageError>(value.empty() || model == of, flag, " is for --model ", of, ", not for ", model);
   };
@@ -116,15 +137,23 @@ Options published_recipe(const std::string& task, const std::string& model) {
   return o;
 }
 
+PretrainOptions quick_pretraining() {
+  PretrainOptions o;
+  o.batch_size = 32;
+  o.epochs = 6;
+  return o;
+}
+
 Options quick_recipe(const std::string& task, const std::string& model) {
   Options o = published_recipe(task, model);
-  o.batch_size = 32;
+  const PretrainOptions before = quick_pretraining();
+  o.batch_size = before.batch_size;
+  o.pretrain_epochs = before.epochs;
   o.freeze = "none";
   double last_lr = 1e-4;
   o.lr = 1e-3;
   if (model == "autoencoder") {
     o.epochs = 25;
-    o.pretrain_epochs = 6;
     o.lr = 4e-4;
     last_lr = 1.2e-4;
   } else {
@@ -149,9 +178,18 @@ std::string describe_schedule(const Options& o) {
 
 namespace {
 
+/// Of the bytes of the files, one after the other.
 std::string checksum(std::initializer_list<std::string> paths) {
   std::uint32_t crc = 0;
-  for (const auto& path : paths) crc = io::crc32c(io::read_file(path), crc);
+  std::vector<std::byte> part(std::size_t{1} << 20);
+  for (const auto& path : paths) {
+    const io::File file(path);
+    std::uint64_t at = 0;
+    while (const auto n = file.read_some(at, part)) {
+      crc = io::crc32c(std::span(part).first(n), crc);
+      at += n;
+    }
+  }
   char out[16];
   std::snprintf(out, sizeof out, "%08x", crc);
   return out;
@@ -162,11 +200,13 @@ io::Json arguments_with_files(O& options, const data::LabelSet& set) {
   Flags flags("", "");
   options.add_to(flags);
   io::Json out = flags.to_json();
-  const auto labels = [&](data::Split split) {
-    return data::kdrama_files(options.data.data_path, set, split).labels;
+  const auto files = [&](data::Split split) {
+    return data::kdrama_files(options.data.data_path, set, split);
   };
-  using enum data::Split;
-  out["files"]["labels"] = checksum({labels(train), labels(valid), labels(test)});
+  const auto train = files(data::Split::train), valid = files(data::Split::valid),
+             test = files(data::Split::test);
+  out["files"]["labels"] = checksum({train.labels, valid.labels, test.labels});
+  out["files"]["records"] = checksum({train.records, valid.records, test.records});
   return out;
 }
 

@@ -26,7 +26,12 @@ struct DeviceOptions {
   bool amp = false;          ///< activations in bfloat16, parameters in float; on a GPU
   bool strict_fp32 = false;  ///< no TensorFloat-32 in float products; on a GPU
   bool eager = false;        ///< no captured graphs; on a GPU
+
+  /// Throws UsageError for bfloat16 on the Cpu.
+  void check() const;
 };
+inline constexpr const char* amp_on_cpu =
+    "--amp computes in bfloat16 on a GPU; the Cpu computes in float: leave it out, or use --device cuda";
 
 /// Where the run is kept, and what is to be done with one that is there.
 struct RunOptions {
@@ -58,6 +63,8 @@ struct PretrainOptions {
   std::uint64_t seed = 42;
 
   void add_to(kfer::Flags& flags);
+  /// Throws UsageError for an unknown augmentation and what DeviceOptions and RunOptions refuse.
+  void check() const;
   std::string directory() const {
     return run.output_dir + "/pretrain/" + (run.name.empty() ? "autoencoder" : run.name);
   }
@@ -88,7 +95,8 @@ struct Options {
   std::uint64_t seed = 46;
 
   void add_to(kfer::Flags& flags);
-  /// Throws UsageError for files that this model has no use for, and an even kernel.
+  /// Throws UsageError for files that this model has no use for, an even kernel, an unknown augmentation and
+  /// what DeviceOptions and RunOptions refuse.
   void check() const;
   const kfer::data::LabelSet& set() const;
   bool multi_label() const { return task == "multi-label"; }
@@ -102,6 +110,8 @@ Options published_recipe(const std::string& task, const std::string& model);
 /// The same with a schedule that two cores finish in minutes on a few thousand images: fewer epochs of
 /// smaller batches at a higher rate, nothing frozen (there are no ImageNet weights to keep).
 Options quick_recipe(const std::string& task, const std::string& model);
+/// The pre-training of that schedule.
+PretrainOptions quick_pretraining();
 std::string describe_schedule(const Options& options);
 
 /// All options with their values, as a run saves them, and under "files" what the files that they name hold:

@@ -74,8 +74,9 @@ auto result_of(const O& options, const Read& read) -> std::optional<decltype(rea
 }
 
 /// "training time", as far as it is known.
-std::string training_time(bool resumed) {
-  return resumed ? "training time since the run was resumed" : "training time";
+std::string training_time(bool resumed, bool pretrained_elsewhere = false) {
+  return text("training time", resumed ? " since the run was resumed" : "",
+              pretrained_elsewhere ? ", without pre-training" : "");
 }
 
 std::string task_title(const Options& o) {
@@ -137,7 +138,7 @@ void save_outcome(const Options& options, const Result& result) {
                   {"schedule", describe_schedule(options)},
                   {"epochs", text(o.epochs, result.training.stopped_early ? ", stopped early" : "")},
                   {"best epoch", text(o.best_epoch)},
-                  {training_time(o.resumed), fixed(o.train_seconds, 1) + " s"},
+                  {training_time(o.resumed, !options.autoencoder.empty()), fixed(o.train_seconds, 1) + " s"},
                   {"of which waiting for data", fixed(result.wait_seconds, 2) + " s"},
                   {"test loss", fixed(o.test_loss, 4)}};
   if (options.model == "resnet50")

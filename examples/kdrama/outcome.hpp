@@ -20,14 +20,16 @@ struct Outcome {
 };
 Outcome outcome_of(const Result& result);
 
-/// Writes result.json and report.html into the run's directory. `synthetic` is said in the report.
+/// Writes result.json and report.html into the run's directory. The report says whether the images
+/// are synthetic. result.json has null for what is not finite.
 void save_outcome(const Options& options, const Result& result);
 void save_outcome(const PretrainOptions& options, const PretrainResult& result);
-/// The outcome of the run that began with exactly these options and has finished; nothing if there is none,
+/// The outcome of the run that began with these options, but for those that do not change what comes out
+/// (paths, workers, how often it saves), and has finished; nothing if there is none,
 /// or (standard error says it) if its result.json is damaged: the run can then be resumed, and is tested
 /// again.
 std::optional<Outcome> load_outcome(const Options& options);
-/// Whether the pre-training with exactly these options has finished.
+/// Whether the pre-training with these options, but for the same ones, has finished.
 bool has_outcome(const PretrainOptions& options);
 
 /// "published | obtained | difference | majority": percent.

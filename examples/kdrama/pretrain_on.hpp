@@ -28,7 +28,7 @@ inline TrainerOptions trainer_options(const RunOptions& run, const DeviceOptions
 }
 
 /// Trains on the first nine tenths of `train`, the rest held out; the weights of the last epoch count, as
-/// published. With `o.run.resume`, a run that is not there is begun.
+/// published. Throws UsageError if `trainer_options.resume` and `directory` holds no run.
 template <class T, class D>
 PretrainResult fit_autoencoder(models::Autoencoder<T, D>& model, const Dataset& train,
                                const PretrainOptions& o, const std::string& directory,
@@ -71,6 +71,7 @@ PretrainResult fit_autoencoder(models::Autoencoder<T, D>& model, const Dataset& 
     return metrics;
   });
   result.train_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  result.wait_seconds = loader.wait_seconds();
   result.history = trainer.history();
   result.train_images = fit.size();
   result.held_out_images = held_out.size();
@@ -141,7 +142,7 @@ void test_autoencoder(models::Autoencoder<T, D>& model, const Dataset& test, con
                                  part(noisy), part(denoised)});
     }
   }
-  const auto psnr = [&](double error) { return error > 0 ? 10 * std::log10(values / error) : 0; };
+  const auto psnr = [&](double error) { return error > 0 ? 10 * std::log10(values / error) : INFINITY; };
   result.test_loss = loss / static_cast<double>(test.size());
   result.psnr = psnr(clean_error);
   result.noisy_psnr = psnr(noisy_error);

@@ -26,11 +26,13 @@ int train_main(const char* program, const char* about, const char* task, int arg
               result.leakage, options.data.split.c_str());
   if (!options.run.test_only)
     std::printf(
-        "best epoch %lld of %lld, %.1f s of training on %lld images%s, of which %.2f s waiting for data\n"
+        "best epoch %lld of %lld, %.1f s of training on %lld images%s%s, of which %.2f s waiting for data\n"
         "report: %s/report.html\n",
         static_cast<long long>(result.training.best_epoch), static_cast<long long>(result.training.epochs),
         result.train_seconds, static_cast<long long>(result.train_images),
-        result.resumed ? " since the run was resumed" : "", result.wait_seconds, options.directory().c_str());
+        result.resumed ? " since the run was resumed" : "",
+        options.autoencoder.empty() ? "" : ", without pre-training", result.wait_seconds,
+        options.directory().c_str());
   return 0;
 }
 

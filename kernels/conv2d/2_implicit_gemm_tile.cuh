@@ -1,4 +1,4 @@
-// Implicit GEMM, first step: a convolution is a matrix product (gemm_view.cuh says of what), computed in
+// Implicit GEMM, the second step: a convolution is a matrix product (gemm_view.cuh says of what), computed in
 // tiles of 16 x 16 that a block shares.
 //
 // The explicit way stores the im2col matrix and calls a GEMM: for a 3 x 3 kernel it writes and reads nine

@@ -6,7 +6,7 @@
 // times. Now shared memory is the limit: each multiplication still reads two words there. The 32 threads of a
 // warp share one row of the A tile (a broadcast) and read one row of the B tile (32 banks, no conflict): two
 // shared loads an FMA. Rows of the tiles are 33 words, so that a transposed operand, whose tile is written by
-// columns, meets 32 banks as well. 1024 threads a block, 8.25 KB: two blocks fill a multiprocessor.
+// columns, meets 32 banks as well. 1024 threads a block, 8.25 KiB: two blocks fill a multiprocessor.
 #pragma once
 
 #include "problem.cuh"

@@ -5,8 +5,9 @@
 // in both directions so that the reads of neighbours are neighbours.
 // A step of one k costs a thread 4 + 4 shared loads for 16 FMA: half a load an FMA, a quarter of what
 // 3_shared_tile needs. The block's tiles are 64 wide: 2 * 64 * 64 / (4 * 128) = 16 FLOP/byte from device
-// memory in float. Shared memory: 2 * 64 * 17 words, 8.5 KB. With 64 or fewer registers a thread four blocks,
-// 1024 threads, are resident, and 16 independent sums hide the latency of the FMA (4 clocks) at 8 warps.
+// memory in float. Shared memory: 64 * 17 + 16 * 65 words, 8.3 KiB. With 48 registers a thread five
+// blocks, 1280 threads, are resident, and 16 independent sums hide the latency of the FMA (4 clocks) at 8
+// warps.
 #pragma once
 
 #include "problem.cuh"

@@ -4,11 +4,11 @@
 // elements in pieces of 16 bytes. The idea: shared tiles lie with k slowest, so that the 8 rows of A that a
 // thread needs are two loads of four words, as its 8 columns of B are; the matrix whose rows run along k is
 // transposed on its way in. A step of one k: 4 shared loads (of 16 bytes) for 64 FMA.
-// In float: a step moves 2 * 128 * 16 * 4 = 16 KB for 2 * 128 * 128 * 16 = 524288 FLOP, 32 FLOP/byte from
+// In float: a step moves 2 * 128 * 16 * 4 = 16 KiB for 2 * 128 * 128 * 16 = 524288 FLOP, 32 FLOP/byte from
 // device memory. A warp's reads of one k: A two addresses a load (a broadcast), B sixteen 16-byte words, two
 // wavefronts; 6 wavefronts for the 16 clocks that 64 FMA of a warp take a multiprocessor (128 lanes): shared
-// memory is busy 3/8 of the time, no longer the limit. The transposing store meets 2 lanes a bank. 17 KB of
-// shared memory; at most 128 registers, so two blocks, 16 warps, are resident. What is left is waiting: a
+// memory is busy 3/8 of the time, no longer the limit. The transposing store meets 2 lanes a bank. 16.5 KiB
+// of shared memory; at most 128 registers, so two blocks, 16 warps, are resident. What is left is waiting: a
 // step's loads are not in flight while the last one is multiplied.
 #pragma once
 

@@ -4,9 +4,9 @@
 // loads of the next tiles into registers, multiplies the present ones (16 k: 1024 FMA a thread, 4096 clocks
 // for the 16 resident warps' share of a multiprocessor, against some 800 clocks of latency), and only then
 // stores the registers to the other copy: one barrier a step instead of two, and the latency of device memory
-// is hidden by a block's own arithmetic. Costs 34 KB of shared memory and 16 more live registers. This is the
-// best of the portable ladder and the path of double: FP32 FMA units bound it, 67 TFLOP/s on an H200; past
-// that only tensor cores go.
+// is hidden by a block's own arithmetic. Costs 33 KiB of shared memory and 16 more live registers. This is
+// the best of the portable ladder and the path of double: FP32 FMA units bound it, 67 TFLOP/s on an H200;
+// past that only tensor cores go.
 #pragma once
 
 #include "tile.cuh"

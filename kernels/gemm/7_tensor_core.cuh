@@ -10,13 +10,11 @@
 //   step of 16 k of a warp: 4 ldmatrix for A, 2 for B, 6 * 512 bytes for 16 mma, 64 KFLOP: 21 FLOP/byte of
 //   shared memory; at 128 bytes a clock that allows 2730 FLOP a clock and multiprocessor, of Hopper's 4096.
 //   The rest needs wgmma (8_wgmma_tma), which reads operands from shared memory itself.
-// - ldmatrix.trans turns a matrix whose k is not contiguous as it loads; for float there is no such thing,
-// and
+// - ldmatrix.trans turns a matrix whose k is not contiguous as it loads; for float there is no such thing:
 //   lanes load words one by one (2 lanes a bank).
 // Device memory: 2 * 128 * 128 / (2 * 128 * sizeof(T)) FLOP a byte: 64 in bf16, 32 in float; bands of tiles
-// share panels through the L2 cache. 96 KB of shared memory, at most 128 registers: two blocks, 16 warps, are
-// resident.
-// Needs 16-byte aligned rows of A and B (gemm_mma_fits).
+// share panels through the L2 cache. 96 KiB of shared memory, at most 128 registers: two blocks, 16 warps,
+// are resident. Needs 16-byte aligned rows of A and B (gemm_mma_fits).
 #pragma once
 
 #include "../common/ptx.cuh"

@@ -5,18 +5,18 @@
 // 256 or 128.
 // - wgmma multiplies 64 x N x 16 with A and B in shared memory: no ldmatrix, no operand registers. Two
 //   consumer warpgroups hold 64 x N each, N / 2 registers of sums a thread. For N = 256 an instruction is
-//   524288 FLOP, 128 clocks of the tensor cores, and reads 2 + 8 KB: 80 of the 128 bytes a clock that shared
-//   memory gives. mma.sync would need 3 KB of ldmatrix for each eighth of that.
+//   524288 FLOP, 128 clocks of the tensor cores, and reads 2 + 8 KiB: 80 of the 128 bytes a clock that shared
+//   memory gives. mma.sync would need 3 KiB of ldmatrix for each eighth of that.
 // - One thread of the producer warpgroup names boxes to the copy engine (TMA): a stage of 64 k is
-//   16 KB of A and 16 or 32 KB of B, written with the swizzle that wgmma reads and with zeros past the
+//   16 KiB of A and 16 or 32 KiB of B, written with the swizzle that wgmma reads and with zeros past the
 //   matrix's end. No thread computes addresses or holds data on the way. setmaxnreg gives the producer's
 //   registers to the consumers: 40 and 232.
 // - Stages form a ring with two barriers each: full (the bytes have landed) and empty (both consumers have
-//   read them). 5 or 4 stages, 160 or 192 KB, hold 1.4 or 2.2 us of work at full rate, some twice the
+//   read them). 5 or 4 stages, 160 or 192 KiB, hold 1.4 or 2.2 us of work at full rate, some twice the
 //   latency of device memory.
 // - Persistent blocks: the producer runs into the next tile while the consumers write the last one, so that
 //   epilogues cost no copying time. Tiles go in bands (tile_order.cuh).
-// - The epilogue turns fragments into rows through 16 KB of shared memory a warpgroup, and stores 16 bytes a
+// - The epilogue turns fragments into rows through 16 KiB of shared memory a warpgroup, and stores 16 bytes a
 //   thread, 256 a row.
 // Device memory, with no reuse in L2: 2 * 128 * 256 / (2 * (128 + 256)) = 85 FLOP/byte; an H200 needs
 // 989 TFLOP/s / 4.8 TB/s = 206, so three reads in five must be L2's: a band of 8 tiles and 17 columns of
@@ -206,7 +206,7 @@ __global__ void __launch_bounds__(384, 1)
         for (int k = 0; k < 64; k += 16)
           ptx::Wgmma<N>::template run<!AKContiguous, !BKContiguous>(
               sum, wgmma_descriptor(a, wgmma_matrix<TileA, AKContiguous>(consumer * 64, k)),
-              wgmma_descriptor(b, wgmma_matrix<TileB, BKContiguous>(0, k)), 1);
+              wgmma_descriptor(b, wgmma_matrix<TileB, BKContiguous>(0, k)));
         ptx::wgmma_commit();
         ptx::wgmma_wait<1>();  // the step before is done: its stage may be filled again
         if (last >= 0 && leader) ptx::mbarrier_arrive(empty(last));

@@ -140,46 +140,37 @@ __device__ inline void wgmma_sums(float (&d)[n]) {
   "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
   "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 
-/// d (+)= A B, 64 x N x 16 in bf16, matrices by descriptor; the sum starts from zero if accumulate is 0.
-/// Asynchronous. Transposed means that k is not the contiguous direction.
+/// d += A B, 64 x N x 16 in bf16, matrices by descriptor. Asynchronous. Transposed means that k is not the
+/// contiguous direction.
 template <int N>
 struct Wgmma;
 
 template <>
 struct Wgmma<128> {
   template <bool TransposeA, bool TransposeB>
-  __device__ static void run(float (&d)[64], unsigned long long a, unsigned long long b, int accumulate) {
-    asm volatile(
-        "{\n"
-        ".reg .pred p;\n"
-        "setp.ne.b32 p, %66, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" KFER_FIRST_64_NAMES
-        "}, "
-        "%64, %65, p, 1, 1, %67, %68;\n"
-        "}\n"
-        : KFER_64_SUMS(0)
-        : "l"(a), "l"(b), "r"(accumulate), "n"(int(TransposeA)), "n"(int(TransposeB)));
+  __device__ static void run(float (&d)[64], unsigned long long a, unsigned long long b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" KFER_FIRST_64_NAMES
+                 "}, "
+                 "%64, %65, 1, 1, 1, %66, %67;\n"
+                 : KFER_64_SUMS(0)
+                 : "l"(a), "l"(b), "n"(int(TransposeA)), "n"(int(TransposeB)));
   }
 };
 
 template <>
 struct Wgmma<256> {
   template <bool TransposeA, bool TransposeB>
-  __device__ static void run(float (&d)[128], unsigned long long a, unsigned long long b, int accumulate) {
+  __device__ static void run(float (&d)[128], unsigned long long a, unsigned long long b) {
     asm volatile(
-        "{\n"
-        ".reg .pred p;\n"
-        "setp.ne.b32 p, %130, 0;\n"
         "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" KFER_FIRST_64_NAMES
         ", "
         "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
         "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
         "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
         "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
-        "%128, %129, p, 1, 1, %131, %132;\n"
-        "}\n"
+        "%128, %129, 1, 1, 1, %130, %131;\n"
         : KFER_64_SUMS(0), KFER_64_SUMS(64)
-        : "l"(a), "l"(b), "r"(accumulate), "n"(int(TransposeA)), "n"(int(TransposeB)));
+        : "l"(a), "l"(b), "n"(int(TransposeA)), "n"(int(TransposeB)));
   }
 };
 

@@ -63,7 +63,7 @@ struct Box {
 struct Product {
   float* d;
   unsigned long long a, b;
-  bool transpose_a, transpose_b, accumulate;
+  bool transpose_a, transpose_b;
   void (*multiply)(const Product&);
 };
 
@@ -213,7 +213,6 @@ void multiply(const Product& p) {
     for (unsigned k = 0; k < 16; ++k) b[k] = element(p.b, p.transpose_b, r / 4 * 8 + lane % 4 * 2 + r % 2, k);
     for (unsigned h = 0; h < 2; ++h) {
       float& d = p.d[r + h * 2];
-      if (!p.accumulate) d = 0;
       for (unsigned k = 0; k < 16; ++k) d += a[h][k] * b[k];
     }
   }
@@ -242,13 +241,12 @@ inline void wgmma_sums(float (&)[n]) {}
 template <int N>
 struct Wgmma {
   template <bool TransposeA, bool TransposeB>
-  static void run(float (&d)[N / 2], unsigned long long a, unsigned long long b, int accumulate) {
+  static void run(float (&d)[N / 2], unsigned long long a, unsigned long long b) {
     host::expect(host::fenced(), "wgmma without a wgmma.fence");
     for (const auto descriptor : {a, b})
       host::expect(descriptor >> 62 == 1 && (descriptor >> 49 & 7) == 0 && (descriptor >> 3 & 7) == 0,
                    "a descriptor that does not say: swizzled by 128 bytes, from a multiple of 1024 on");
-    host::Products::of_this_thread().open.push_back(
-        {d, a, b, TransposeA, TransposeB, accumulate != 0, host::multiply<N>});
+    host::Products::of_this_thread().open.push_back({d, a, b, TransposeA, TransposeB, host::multiply<N>});
   }
 };
 

@@ -1,5 +1,6 @@
-// The GEMM on tensor cores that ships. A header of its own, because it costs a compiler more than all the
-// rest and because wgmma needs a build for sm_90a.
+// The GEMM on tensor cores for any size and alignment: cuBLASLt's rival in tests and benchmarks. No operation
+// includes it. A header of its own, because it costs a compiler more than all the rest and because wgmma
+// needs a build for sm_90a.
 #pragma once
 
 #include "7_tensor_core.cuh"

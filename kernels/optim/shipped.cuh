@@ -17,19 +17,6 @@ void optimizer_step(const typename Rule::Entry* entries, long long n,
                     const double* scale, Stream stream) {
   step_vectorised<Rule>(entries, n, coefficients, live, stream, scale);
 }
-/// One step of Adam over `n` tensors: see adam.cuh.
-template <class T, class G>
-void adam_step(const typename AdamRule<T, G>::Entry* entries, long long n,
-               const AdamCoefficients& coefficients, const AdamCoefficients* live, Stream stream) {
-  optimizer_step<AdamRule<T, G>>(entries, n, coefficients, live, nullptr, stream);
-}
-
-/// One step of stochastic gradient descent over `n` tensors: see sgd.cuh.
-template <class T, class G>
-void sgd_step(const typename SgdRule<T, G>::Entry* entries, long long n, const SgdCoefficients& coefficients,
-              const SgdCoefficients* live, Stream stream) {
-  optimizer_step<SgdRule<T, G>>(entries, n, coefficients, live, nullptr, stream);
-}
 
 /// Hands the sum of x^2 over all elements of `n` tensors to `then` (StoreTo, JudgeStep), in one thread of the
 /// device: in double, with the same bits in every run, and finite exactly if every element is (T of at most

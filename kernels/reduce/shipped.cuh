@@ -1,6 +1,7 @@
 // The reductions that ship: rows, columns, and any set of dimensions as a sequence of those two.
 //
-// All are deterministic: results depend on the shape and the elements, neither on the device nor on chance.
+// All are deterministic: results depend on the shape, on x's alignment and on the elements, neither
+// on the device nor on chance.
 // Sums are formed in accum_t<T>; results are stored in Out, which is T or accum_t<T>.
 #pragma once
 

@@ -1,5 +1,5 @@
-// What only a GPU can run of matrix products: mma.sync, wgmma with the copy engine, cuBLASLt and its fused
-// epilogues; and the portable ladder as nvcc compiles it. Against sums in double on the host.
+// Matrix products on a GPU: the ladder as nvcc compiles it, with the device's own mma.sync, wgmma and copy
+// engine, and cuBLASLt with its fused epilogues. Against sums in double on the host.
 #include "cuda/gpu_main.hpp"
 
 #include <algorithm>
@@ -276,7 +276,7 @@ TEST_CASE_TEMPLATE("mma.sync, where alignment allows", T, float, bf16) {
                taken += kernels::gemm_mma_fits(g);
                kernels::gemm_mma_fits(g) ? kernels::gemm_mma(g, s) : kernels::gemm(g, s);
              }},
-            {"shipped", tf32, [&](const Gemm<T>& g) { kernels::gemm_tensor_core(g, s); }}});
+            {"tensor_core", tf32, [&](const Gemm<T>& g) { kernels::gemm_tensor_core(g, s); }}});
   CHECK(taken >= 24);
 }
 

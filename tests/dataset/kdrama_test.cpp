@@ -224,6 +224,31 @@ TEST_CASE("JPEG images come back close to what was drawn") {
   }
 }
 
+TEST_CASE("synthetic faces are not written beside files that are not, of whatever set") {
+  const auto write = [](const Scratch& dir) {
+    write_synthetic_kdrama(dir.path(), {.images = 60, .sets = {"multi-label"}});
+  };
+  for (const std::string name : {"tfrecords/6_basic_emo_train.tfrecords", "tfrecords/22_emo_valid.idx",
+                                 "label/label_6_basic_emo_test.csv", "label/label_multi-label.csv"})
+    for (const std::string readme : {"", "Not synthetic: photographs.", "synthetic faces and photographs"}) {
+      CAPTURE(name);
+      CAPTURE(readme);
+      const Scratch dir;
+      fs::create_directories(dir / "tfrecords");
+      fs::create_directories(dir / "label");
+      spill(dir / name, "kept");
+      if (!readme.empty()) spill(dir / "README.txt", readme);
+      const auto before = tree(dir.path());
+      CHECK_FALSE(is_synthetic_kdrama(dir.path()));
+      CHECK(message<IoError>([&] { write(dir); }).find(name) != std::string::npos);
+      CHECK(tree(dir.path()) == before);
+    }
+  const Scratch dir;
+  write(dir);
+  CHECK(is_synthetic_kdrama(dir.path()));
+  CHECK_NOTHROW(write(dir));
+}
+
 TEST_CASE("the by-clip partition keeps clips whole and loses no image") {
   const Scratch dir;
   write_synthetic_kdrama(dir.path(), {.images = 800, .sets = {"multi-label"}});

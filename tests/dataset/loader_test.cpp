@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <limits>
 #include <set>
 #include <string>
 
@@ -241,4 +242,7 @@ TEST_CASE("a loader refuses settings that cannot work") {
   CHECK_THROWS_AS(Loader(empty, {}), ValueError);
   Loader large(data, {.batch_size = 100});
   CHECK(large.next().size == 23);
+  Loader largest(data, {.batch_size = std::numeric_limits<std::int64_t>::max()});
+  CHECK(largest.batches_per_epoch() == 1);
+  CHECK(largest.next().size == 23);
 }

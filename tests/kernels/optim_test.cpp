@@ -177,7 +177,7 @@ TEST_CASE("more tensors than the small table and than the large one hold") {
     for (const auto& t : tensors.all)
       expected.push_back(adam_of(numbers_of(t), t.grad.values(), adam_numbers, false));
     const auto table = tensors.adam(false, false);
-    k::adam_step<float, float>(table.data(), count, adam_numbers, nullptr, {});
+    k::optimizer_step<Rule>(table.data(), count, adam_numbers, nullptr, nullptr, {});
     double worst = 0;
     auto want = expected.begin();
     for (const auto& t : tensors.all)

@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -142,10 +143,53 @@ class Experiments(unittest.TestCase):
         shown = self.program("pretrain_autoencoder", *flags, "--test-only", "--test-weights", weights)
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertEqual(shown.stdout.splitlines()[0], trained.stdout.splitlines()[0])
+        equal = self.program("pretrain_autoencoder", *flags, "--noise", 0, "--test-only", "--test-weights", weights)
+        self.assertEqual(equal.returncode, 0, equal.stderr)
+        self.assertIn(" inf dB of images under noise", equal.stdout)
         used = self.program("train_multiclass", *flags, "--task", 6, "--model", "autoencoder", "--epochs", 1, "--autoencoder",
                             weights, "--name", "from-pretrained")
         self.assertEqual(used.returncode, 0, used.stderr)
         self.assertFalse(os.path.exists(self.path("runs/6_basic_emo/from-pretrained/pretrain")))
+
+    def test_an_overwritten_run_that_is_interrupted_in_its_pretraining(self):
+        flags = ["train_multiclass", "--data-path", "kdrama", "--task", 6, "--model", "autoencoder", "--batch-size", 32,
+                 "--epochs", 1, "--pretrain-epochs", 4, "--name", "over"]
+        run = "runs/6_basic_emo/over"
+        first = self.program(*flags)
+        self.assertEqual(first.returncode, 0, first.stderr)
+        kept, seconds = self.read(run, "weights/best.safetensors"), json.loads(self.read(run, "result.json"))["train_seconds"]
+
+        again = [os.path.join(PROGRAMS, flags[0]), *map(str, flags[1:]), "--overwrite=true"]
+        process = subprocess.Popen(again, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+                                   cwd=self.folder.name)
+        for line in process.stderr:
+            if line.startswith("epoch 1/4"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 130, errors)
+        for file in ("state.safetensors", "result.json", "weights/best.safetensors"):
+            self.assertFalse(os.path.exists(self.path(run, file)), file)
+        command = re.search(r"^continue with: (.*)$", errors, re.MULTILINE)[1]
+        self.assertNotIn("--overwrite", command)
+        resumed = subprocess.run(command, shell=True, capture_output=True, text=True, env=ENVIRONMENT, cwd=self.folder.name)
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        self.assertIn("epoch 4/4", resumed.stderr)
+        self.assertEqual(self.read(run, "weights/best.safetensors"), kept)
+        self.assertIn("training time since the run was resumed", self.read(run, "report.html").decode())
+
+        # The time of training has that of the pre-training in it, unless it was elsewhere: the report says so then.
+        elsewhere = self.program(*flags[:-1], "elsewhere", "--autoencoder", run + "/pretrain/weights/best.safetensors")
+        self.assertEqual(elsewhere.returncode, 0, elsewhere.stderr)
+        self.assertGreater(seconds, 2 * json.loads(self.read("runs/6_basic_emo/elsewhere/result.json"))["train_seconds"])
+        self.assertIn("training time, without pre-training", self.read("runs/6_basic_emo/elsewhere/report.html").decode())
+
+    def test_a_limit_is_of_all_that_is_said_of_training_images(self):
+        self.multiclass("--task", 6, "--model", "conv_net", "--name", "all")
+        self.multiclass("--task", 6, "--model", "conv_net", "--name", "few", "--limit", 40)
+        results = [json.loads(self.read("runs/6_basic_emo", name, "result.json")) for name in ("all", "few")]
+        self.assertEqual(results[1]["train_images"], 40)
+        self.assertLess(results[1]["leakage"], results[0]["leakage"])
 
     def test_augmentation_changes_training_and_says_what_it_knows(self):
         self.multiclass("--task", 6, "--model", "conv_net", "--name", "plain")
@@ -180,6 +224,17 @@ class Experiments(unittest.TestCase):
         self.refused("reproduce", "--splits", "by-clip,by-clip", says=["--splits", "by-clip", "twice"])
         self.refused("reproduce", "--tasks", "6,23", says=["--tasks", "23", "multi-label"])
         self.refused("reproduce", "--data-path", "/nonexistent", says=["/nonexistent"])
+        self.refused("train_multilabel", "--data-path", "kdrama", "-b", 2**63 - 1, says=["--batch-size", "65536"])
+        # Before anything is drawn or trained.
+        header = json.dumps({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+        with open(self.path("x.safetensors"), "wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header + b"\0\0\0\0")
+        for wrong, says in ((["--weights", "none.safetensors"], ["none.safetensors"]),
+                            (["--weights", "x.safetensors"], ["x.safetensors", "not of resnet50"]),
+                            (["--weights", "x.safetensors", "--models", "conv_net"], ["--weights", "--models"]),
+                            (["--augment", "rotate"], ["rotate", "flip"]), (["--amp"], ["--amp", "bfloat16"])):
+            self.refused("reproduce", "--output-dir", "unmade", *wrong, says=says)
+        self.assertFalse(os.path.exists(self.path("unmade")))
 
     def test_reproduce_goes_on_where_it_was(self):
         flags = ["--images", 500, "--models", "autoencoder", "--output-dir", "all"]
@@ -247,6 +302,14 @@ class Experiments(unittest.TestCase):
             self.assertEqual(tables(again.stdout), tables(first.stdout))
         report = self.read("there/6_basic_emo/autoencoder/report.html").decode()
         self.assertIn("training time since the run was resumed", report)
+
+        # The same labels, other pictures: not the run that is there.
+        self.program("make_synthetic_kdrama", "--data-path", "lossless", "--images", 500, "--png")
+        labels = "label/label_6_basic_emo_train.csv"
+        self.assertEqual(self.read("lossless", labels), self.read("there/kdrama-synthetic-500-46", labels))
+        lossless = self.program("reproduce", *flags, "--output-dir", "there", "--data-path", "lossless")
+        self.assertEqual(lossless.returncode, 2, lossless.stdout + lossless.stderr)
+        self.assertIn("began with other arguments: files was", lossless.stderr)
 
         # As many other images: not the run that is there.
         self.program("make_synthetic_kdrama", "--data-path", "other", "--images", 500, "--seed", 7)

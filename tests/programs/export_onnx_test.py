@@ -102,6 +102,18 @@ class ExportOnnx(unittest.TestCase):
             self.assertEqual(file.read(), model)
         self.assertEqual(sorted(os.listdir(self.folder)), ["again.onnx", "model.onnx", "weights.safetensors"])
 
+    def test_the_task_tells_the_activation_as_it_does_when_predicting(self):
+        for metadata, activation in (({"task": "multi-label"}, "Sigmoid"), ({"task": "22_emo"}, "Softmax"), ({}, None),
+                                     ({"task": "multi-label", "activation": "softmax"}, "Softmax")):
+            done = run(self.weights(**metadata), "-o", self.output)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("-> probabilities" if activation else "-> logits", done.stdout)
+            with open(self.output, "rb") as file:
+                model = file.read()
+            for name in ("Sigmoid", "Softmax"):
+                self.assertEqual(name.encode() in model, name == activation, metadata)
+        self.refused_weights(["poetry", "multi-label"], self.weights(task="poetry"))
+
     def test_a_sample_has_images_and_answers(self):
         sample = os.path.join(self.folder, "sample.npz")
         done = run(self.weights(), "-o", self.output, "--sample", sample, "--sample-batch", 5)

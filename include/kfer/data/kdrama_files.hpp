@@ -6,9 +6,8 @@
 //   label/label_{set}_{split}.csv       the same for one split, row i describing record i
 #pragma once
 
-#include <algorithm>
-#include <cctype>
 #include <string>
+#include <string_view>
 
 #include "kfer/data/label_sets.hpp"
 #include "kfer/io/file.hpp"
@@ -33,14 +32,15 @@ inline std::string kdrama_label_file(const std::string& data_path, const LabelSe
   return text(data_path, "/label/label_", set.name, ".csv");
 }
 
-/// Whether the files say of themselves, in README.txt beside them, that they are synthetic. Throws IoError if
-/// it is there and cannot be read.
+/// How the README.txt that is written beside synthetic files begins.
+inline constexpr std::string_view synthetic_readme = "Synthetic faces, drawn by kfer";
+
+/// Whether the files say of themselves, in the first words of README.txt beside them, that they are
+/// synthetic. Throws IoError if it is there and cannot be read.
 inline bool is_synthetic_kdrama(const std::string& data_path) {
   const std::string path = data_path + "/README.txt";
   if (::access(path.c_str(), F_OK) != 0) return false;
-  std::string words = io::read_text(path);
-  std::ranges::transform(words, words.begin(), [](unsigned char c) { return std::tolower(c); });
-  return words.find("synthetic") != std::string::npos;
+  return io::read_text(path).starts_with(synthetic_readme);
 }
 
 }  // namespace kfer::data

@@ -139,8 +139,8 @@ inline void write_kdrama_records(const KdramaFiles& files, const SyntheticFaces&
 
 /// Draws synthetic faces and writes them under `data_path` (made if needed) in the published layout. Two
 /// calls with equal options write equal bytes, at any thread count. Throws ValueError for an unknown set, no
-/// set, or a number of images that leaves a split empty; IoError if the disk refuses, or to overwrite files
-/// that are not synthetic.
+/// set, or a number of images that leaves a split empty; IoError if the disk refuses, or files of any set are
+/// there that are not synthetic.
 inline void write_synthetic_kdrama(const std::string& data_path, const SyntheticKdramaOptions& options = {}) {
   require(!options.sets.empty(), "write_synthetic_kdrama: no set was asked for");
   require(options.jpeg_quality >= 1 && options.jpeg_quality <= 100, "jpeg_quality must be 1 to 100, got ",
@@ -156,12 +156,15 @@ inline void write_synthetic_kdrama(const std::string& data_path, const Synthetic
               name, " empty; ask for more");
   }
   if (!is_synthetic_kdrama(data_path))
-    for (const auto& [set, parts] : plans)
-      for (const auto split : splits)
+    // Of all sets, not only those to be written: the README.txt that comes speaks for all of them.
+    for (const auto* set : label_sets)
+      for (const auto split : splits) {
+        const auto files = kdrama_files(data_path, *set, split);
         for (const auto& file :
-             {kdrama_files(data_path, *set, split).records, kdrama_files(data_path, *set, split).labels})
+             {files.records, files.index, files.labels, kdrama_label_file(data_path, *set)})
           require<IoError>(!std::filesystem::exists(file), "'", file,
                            "' is there, and no README.txt calls it synthetic: it is not overwritten");
+      }
   std::error_code code;
   for (const char* folder : {"/tfrecords", "/label"}) {
     std::filesystem::create_directories(data_path + folder, code);
@@ -170,7 +173,7 @@ inline void write_synthetic_kdrama(const std::string& data_path, const Synthetic
   io::atomic_write(
       data_path + "/README.txt",
       text(
-          "Synthetic faces, drawn by kfer ", version, " (seed ", options.seed, ", ", options.images,
+          synthetic_readme, ' ', version, " (seed ", options.seed, ", ", options.images,
           " images): no photograph, no person.\nLayout and label statistics follow the K-drama set of Cho et "
           "al., BigComp 2022.\n"));
   for (const auto& [set, parts] : plans) {

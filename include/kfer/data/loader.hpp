@@ -96,7 +96,7 @@ class Loader {
     require(o.prefetch >= 1 && o.prefetch <= 1024, "a loader prefetches 1 to 1024 batches, got ", o.prefetch);
     require(!o.drop_last || o.batch_size <= rows_, "a batch of ", o.batch_size, " images from a data set of ",
             rows_, " with incomplete batches dropped leaves nothing to train on");
-    batches_ = o.drop_last ? rows_ / o.batch_size : (rows_ + o.batch_size - 1) / o.batch_size;
+    batches_ = o.drop_last ? rows_ / o.batch_size : rows_ / o.batch_size + (rows_ % o.batch_size != 0);
     slots_.resize(static_cast<std::size_t>(o.workers == 0 ? 1 : o.prefetch + 1));
     const std::size_t bytes = static_cast<std::size_t>(rows_) * pixels_ * 3;
     if (bytes <= o.cache_bytes) {

@@ -3,8 +3,8 @@
 
 namespace kfer {
 
-/// `type`: the graph of a device that captures, with `static type capture(work)` and `replay(random_shift)`. Cuda has one
-/// (device/cuda/graph.hpp), and Simt (device/simt_graph.hpp); the Cpu has none.
+/// `type`: the graph of a device that captures, with `static type capture(work)` and `replay(random_shift)`.
+/// Cuda has one (device/cuda/graph.hpp), and Simt (device/simt.hpp); the Cpu has none.
 template <class D>
 struct captured_graph;
 

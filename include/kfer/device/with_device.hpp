@@ -60,9 +60,8 @@ decltype(auto) run_on_device(DeviceList<First, Rest...>, std::string_view name, 
 
 }  // namespace detail
 
-/// Calls `run(device tag)` for the one of `Devices` that has this name: `with_device<Cpu, Cuda>("cuda",
-/// [&]<class D>(D) {
-/// ... })`. `run` returns the same type for all of them.
+/// Calls `run(device tag)` for the one of `Devices` that has this name:
+/// `with_device<Cpu, Cuda>("cuda", [&]<class D>(D) { ... })`. `run` returns the same type for all of them.
 ///
 /// Throws DeviceError for a device that is not among them, and for a GPU that this machine does not have:
 /// there is no silent fall-back.

@@ -63,18 +63,16 @@ inline std::vector<std::string> split_labels(std::string_view joined) {
   }
 }
 
-/// "softmax" or "sigmoid", what becomes of the logits of the weights in `file`: by `about`, the metadata
-/// "activation", or else the task; "" if nothing tells. Throws FormatError for another activation, ValueError
-/// for an unknown task.
-inline std::string activation_name(const io::Safetensors& file, const ClassifierOptions& about = {}) {
-  std::string name = about.activation;
-  if (name.empty() && about.task.empty()) name = file.metadata("activation").value_or("");
-  const auto task = about.task.empty() ? file.metadata("task").value_or("") : about.task;
-  if (name.empty() && !task.empty())
-    name = &data::label_set(task) == &data::multi_label ? "sigmoid" : "softmax";
-  require<FormatError>(name.empty() || name == "softmax" || name == "sigmoid", "'", file.name(),
-                       "': the activation is '", name, "', expected softmax or sigmoid");
-  return name;
+/// The activation that goes with a label set's name: labels exclude each other in all but the multi-label
+/// one. "" for "". Throws ValueError for an unknown task.
+inline std::string activation_of_task(const std::string& task) {
+  if (task.empty()) return "";
+  return &data::label_set(task) == &data::multi_label ? "sigmoid" : "softmax";
+}
+/// What metadata say of the activation: "activation", or else what goes with "task". "" if there is neither.
+inline std::string stated_activation(const io::Safetensors& file) {
+  const auto stated = file.metadata("activation").value_or("");
+  return stated.empty() ? activation_of_task(file.metadata("task").value_or("")) : stated;
 }
 
 namespace detail {
@@ -177,8 +175,12 @@ class ClassifierReader {
   }
 
   Activation activation() {
-    const auto name = activation_name(file_, options_);
+    auto name = options_.activation;
+    if (name.empty())
+      name = options_.task.empty() ? stated_activation(file_) : activation_of_task(options_.task);
     if (name.empty()) note_missing("activation");
+    check(name.empty() || name == "softmax" || name == "sigmoid", "the activation is '", name,
+          "', expected softmax or sigmoid");
     return name == "sigmoid" ? Activation::sigmoid : Activation::softmax;
   }
 

@@ -152,11 +152,11 @@ class Flags {
   }
 
   /// The command line that was parsed, quoted for a shell, with `extra` at its end unless it is there
-  /// already, and without the word `left_out`.
+  /// already, and without the flag `left_out`, with a value ("--flag=true") or not.
   std::string command(std::string_view extra = "", std::string_view left_out = "") const {
     std::string out = quoted(program_path_);
     for (const auto& word : words_)
-      if (left_out.empty() || word != left_out) out += text(' ', quoted(word));
+      if (left_out.empty() || word.substr(0, word.find('=')) != left_out) out += text(' ', quoted(word));
     if (!extra.empty() && std::ranges::find(words_, extra) == words_.end()) out += text(' ', extra);
     return out;
   }

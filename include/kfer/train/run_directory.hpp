@@ -42,9 +42,12 @@ class RunDirectory {
   std::string last() const { return path_ + "/weights/last.safetensors"; }
   bool has_state() const { return holds_run(path_); }
 
-  /// Removes what an earlier run left beside its state: weights, events, and the pages and figures that its
-  /// program made of them. What cannot be removed stays.
+  /// Removes an earlier run: its state first, since without it there is none to resume; then weights, events,
+  /// and the pages and figures that its program made of them. Throws IoError if the state cannot be removed;
+  /// what else cannot stays.
   void remove_products() const {
+    if (::unlink(state().c_str()) != 0 && errno != ENOENT)
+      io::detail::throw_io_error("remove", state(), errno);
     for (const auto& file : {best(), last(), path_ + "/result.json", path_ + "/report.html"})
       ::unlink(file.c_str());
     DIR* listing = ::opendir(path_.c_str());

@@ -12,7 +12,8 @@
 
 namespace kfer::cublaslt {
 
-/// What happens to the product before it is written. `vector` and `aux` are those of Matmul.
+/// What happens to the product before it is written. `vector` and `aux` are those of Matmul. No operation
+/// uses those with `aux` yet.
 enum class Epilogue {
   none,
   relu,

@@ -3,7 +3,7 @@
 // Plans for one graph differ in speed by several times, and cuDNN's heuristics do not always put the best
 // first. So at a graph's first use the first few are timed with its real operands, and the best is kept. A
 // choice by the clock may fall otherwise in the next run, and another engine rounds otherwise: choices can be
-// written out and read back, so that a resumed run repeats the first one bit for bit.
+// written out and read back, so that a later run repeats the first one bit for bit. No program does so yet.
 #pragma once
 
 #include <functional>

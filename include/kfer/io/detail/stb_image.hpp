@@ -135,8 +135,8 @@ inline void* stb_realloc(void* p, std::size_t n) {
 #undef STBI_SSE2
 #undef STBI_NEON
 #define STB_IMAGE_IMPLEMENTATION
-// Not STB_IMAGE_STATIC: GCC calls static functions of an extern "C" block by their plain names, which a copy of the
-// program's own has too.
+// Not STB_IMAGE_STATIC: GCC calls static functions of an extern "C" block by their plain names, which a copy
+// of the program's own has too.
 #define STBIDEF extern "C++"
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
@@ -153,8 +153,9 @@ inline void* stb_realloc(void* p, std::size_t n) {
 #pragma GCC diagnostic ignored "-Wunused-but-set-variable"
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-// Its JPEG decoder, given damaged data, shifts a zero by more than 31 bits and lets sums of coefficients overflow: a
-// wrong pixel of a damaged picture at worst. Where the compiler can be told so, UBSan does not stop there.
+// Its JPEG decoder, given damaged data, shifts a zero by more than 31 bits and lets sums of coefficients
+// overflow: a wrong pixel of a damaged picture at worst. Where the compiler can be told so, UBSan does not
+// stop there.
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #else

@@ -114,8 +114,8 @@ struct ConvCudnn {
 ///
 /// This is a convolution with its batch norm folded, scale = gamma / sqrt(variance + eps) and bias = beta -
 /// mean * scale (plus scale times the convolution's own bias), followed by the sum with a shortcut and a
-/// ReLU: the end of a residual block. Without a shortcut, `residual` is null. scale, bias: float [O]; x, w,
-/// residual as in conv2d; y lies channels-last.
+/// ReLU: the end of a residual block. No operation uses this yet. Without a shortcut, `residual` is null.
+/// scale, bias: float [O]; x, w, residual as in conv2d; y lies channels-last.
 template <FloatingElement T>
 Tensor<T, Cuda> conv_scale_bias_residual_relu(const Conv2dShape& s, const Tensor<T, Cuda>& x,
                                               const Tensor<T, Cuda>& w, const Tensor<float, Cuda>& scale,

@@ -11,14 +11,16 @@ namespace kfer::detail {
 struct ConvPattern {
   enum class Pass { none, forward, backward_data, backward_weights };
 
-  /// x is first turned into relu(x * input_scale + input_bias), a batch norm's result
+  /// x is first turned into relu(x * input_scale + input_bias), a batch norm's result; no operation uses this
+  /// yet
   bool normalize_input = false;
   Pass pass = Pass::forward;  ///< none: what follows works on `sums`, an earlier convolution's result
   bool scale = false;         ///< times one float a channel
   bool bias = false;          ///< plus one number a channel: float behind a scale, else of the tensors' type
   bool residual = false;      ///< plus a tensor
   bool relu = false;  ///< forward: max(0, .); backward_data: the gradient through the ReLU that gave `mask`
-  bool statistics = false;  ///< besides y, the sum and the sum of squares of each of its channels, in float
+  bool statistics = false;  ///< besides y, the sum and the sum of squares of each of its channels, in float;
+                            ///< no operation uses this yet
 
   bool has_epilogue() const { return scale || bias || residual || relu || statistics; }
 };
