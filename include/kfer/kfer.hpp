@@ -1,6 +1,6 @@
-// kfer: tensors, differentiation, layers, models and optimisers. Data sets, file formats beyond weights, and the
-// training loop's tools are included by name: kfer/data/..., kfer/io/..., kfer/train/...; xtensor's side of a tensor is
-// in kfer/tensor/host.hpp.
+// kfer: tensors, differentiation, layers, models and optimisers. Data sets, file formats beyond weights, and
+// the training loop's tools are included by name: kfer/data/..., kfer/io/..., kfer/train/...; xtensor's side
+// of a tensor is in kfer/tensor/host.hpp.
 #pragma once
 
 #include "kfer/core/config.hpp"

@@ -21,9 +21,7 @@ __global__ void __launch_bounds__(256)
     const auto at = grid.place(item);
     Index t;
     segments.divide(at.image, t);
-    const auto exists = [&](int shift) {
-      return shift == 0 || (shift < 0 ? t > 0 : t + 1 < segments.value);
-    };
+    const auto exists = [&](int shift) { return shift == 0 || (shift < 0 ? t > 0 : t + 1 < segments.value); };
     const long long first = static_cast<long long>(at.group) * N;
     const int shift = shift_of(first, fold, step);
     Vec<T, N> v;

@@ -99,7 +99,8 @@ TEST_CASE("an autoencoder that TensorFlow saved reconstructs as TensorFlow does"
   load_state_dict(model, dictionary(tensors));
   set_training(model, false);
   const auto y = model(Variable<float>(uniform({4, 3, 16, 16}, {.seed = 1000, .stream = 0})));
-  const auto expected = stored(io::Safetensors::open(test::model_data + "tf_autoencoder.safetensors"), "reconstruction");
+  const auto expected =
+      stored(io::Safetensors::open(test::model_data + "tf_autoencoder.safetensors"), "reconstruction");
   REQUIRE(y.shape() == expected.shape());
   CHECK(largest_difference(y.value(), expected) < 1e-5);
 

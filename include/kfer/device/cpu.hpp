@@ -125,8 +125,8 @@ class CpuMemory {
     const std::size_t skew = skew_step * (color_++ % 61);
     void* base = nullptr;
     if (posix_memalign(&base, huge_page, size + skew) != 0) return nullptr;
-    // Huge pages where the block fills them, and not at its ragged end: many blocks are a power of two and a few lines
-    // long. A hint: failure costs speed alone.
+    // Huge pages where the block fills them, and not at its ragged end: many blocks are a power of two and a
+    // few lines long. A hint: failure costs speed alone.
     madvise(base, (size + skew) / huge_page * huge_page, MADV_HUGEPAGE);
     return static_cast<char*>(base) + skew;
   }

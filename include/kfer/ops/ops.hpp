@@ -1,5 +1,6 @@
-// Every operation, with its backend: for Cuda under a CUDA compiler, for the Cpu under any other. (CUDA compilers digest
-// neither oneDNN's headers nor vector extensions; a program of both halves is a .cpp and a .cu.)
+// Every operation, with its backend: for Cuda under a CUDA compiler, for the Cpu under any other. (CUDA
+// compilers digest neither oneDNN's headers nor vector extensions; a program of both halves is a .cpp and a
+// .cu.)
 #pragma once
 
 #if defined(__CUDACC__)
