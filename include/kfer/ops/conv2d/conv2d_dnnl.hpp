@@ -9,6 +9,7 @@
 #include "kfer/core/simd.hpp"
 #include "kfer/device/cpu_dnnl.hpp"
 #include "kfer/ops/conv2d/conv2d.hpp"
+#include "kfer/ops/elementwise/binary_cpu.hpp"
 #include "kfer/tensor/relayout.hpp"
 
 namespace kfer::detail {
